@@ -1,0 +1,33 @@
+# Each line calls a tool anyone knows; tests/setup.sh installs what a machine lacks and says so.
+# One profile (dev) for building and testing, so that nothing is compiled twice.
+
+export PATH := $(CURDIR)/target/tools/bin:$(PATH)
+
+.PHONY: demo test lint bench
+
+# A small hospital on loopback; prints what to type; stays until Ctrl-C.
+demo:
+	sh tests/setup.sh demo
+	cargo build --locked -p sekimori
+	rm -rf target/demo
+	target/debug/sekimori demo --dir target/demo
+
+# Everything, through the real binary against OpenSSH, on SQLite and PostgreSQL.
+test:
+	sh tests/setup.sh test
+	cargo build --locked -p sekimori
+	cargo nextest run --workspace --locked
+
+lint:
+	sh tests/setup.sh lint
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo deny --locked check --hide-inclusion-graph bans licenses sources
+	sh tests/advisories.sh
+	sh tests/house-rules.sh
+
+# MiB/s of ssh straight to an sshd and through the gateway, side by side; about a minute after the release build.
+bench:
+	sh tests/setup.sh test
+	cargo build --locked --release -p sekimori
+	cargo run --locked --release -p sekimori-tests --example throughput

@@ -1,0 +1,179 @@
+//! Events: what happened, who did it, and to what.
+//!
+//! An event is a value here; `gateway::store` writes it in the transaction of the change that it tells of, so that
+//! neither exists without the other. Nothing here goes through `tracing`.
+
+use chrono::{DateTime, Utc};
+use sekimori_policy::id::{DeviceId, PersonId, VendorId, WorkId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::net::IpAddr;
+
+/// Who did it: the person it is done as, and the system user at the keyboard where it was done on the command line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// The person whom the act is done as; `None` for the gateway itself and for callers who proved nothing.
+    pub person: Option<PersonId>,
+    /// The operating system's user at the keyboard, for acts done on the command line.
+    pub system_user: Option<String>,
+}
+
+impl Actor {
+    /// The gateway itself.
+    #[must_use]
+    pub fn gateway() -> Self {
+        Self { person: None, system_user: None }
+    }
+
+    /// A person who is connected.
+    #[must_use]
+    pub fn person(person: PersonId) -> Self {
+        Self { person: Some(person), system_user: None }
+    }
+}
+
+/// One event, before the store gives it its number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When, as the gateway's clock said.
+    pub at: DateTime<Utc>,
+    /// What, as a stable dotted code: `session.open`, `work.approve`, `person.suspend`.
+    pub kind: Kind,
+    /// Who did it.
+    pub actor: Actor,
+    /// The person it is about.
+    pub person: Option<PersonId>,
+    /// The vendor it is about.
+    pub vendor: Option<VendorId>,
+    /// The device it is about.
+    pub device: Option<DeviceId>,
+    /// The piece of work it belongs to.
+    pub work: Option<WorkId>,
+    /// The session it belongs to.
+    pub session: Option<uuid::Uuid>,
+    /// The sign-in (carried by a certificate or of this connection) that it stands on.
+    pub sign_in: Option<uuid::Uuid>,
+    /// Where from.
+    pub source: Option<IpAddr>,
+    /// What a reader needs beyond that. Never a secret, never terminal bytes.
+    pub detail: Value,
+}
+
+impl Event {
+    /// An event with nothing but its time, kind and actor; fill the rest with struct update syntax.
+    #[must_use]
+    pub fn new(at: DateTime<Utc>, kind: Kind, actor: Actor) -> Self {
+        Self {
+            at,
+            kind,
+            actor,
+            person: None,
+            vendor: None,
+            device: None,
+            work: None,
+            session: None,
+            sign_in: None,
+            source: None,
+            detail: Value::Null,
+        }
+    }
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
+        /// The kinds of events, each with its stable code. Codes are never reused.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Kind {
+            $($(#[$doc])* #[serde(rename = $code)] $name,)*
+        }
+
+        impl Kind {
+            /// The stable code, as stored and as shown.
+            #[must_use]
+            pub fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// The kind that a code names.
+            #[must_use]
+            pub fn from_code(code: &str) -> Option<Self> {
+                match code { $($code => Some(Self::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The data directory was made.
+    Init = "gateway.init",
+    /// The gateway began to serve.
+    Start = "gateway.start",
+    /// The gateway stopped serving.
+    Stop = "gateway.stop",
+    /// The configuration was read again.
+    Reload = "gateway.reload",
+    /// A source that nobody allows was turned away (counted, at most one event a source and minute).
+    SourceRefused = "source.refused",
+    /// All factors were proved.
+    SignIn = "sign-in.proved",
+    /// A sign-in failed.
+    SignInFailed = "sign-in.failed",
+    /// A certificate that carries a sign-in was issued.
+    SignInCarried = "sign-in.carried",
+    /// A carried sign-in was revoked.
+    SignInRevoked = "sign-in.revoked",
+    /// A decision denied.
+    AccessDenied = "access.denied",
+    /// A session opened: durable before the device is dialled.
+    SessionOpen = "session.open",
+    /// A channel opened in a session.
+    SessionChannel = "session.channel",
+    /// A file went through.
+    SessionTransfer = "session.transfer",
+    /// A cut was asked for.
+    SessionCut = "session.cut",
+    /// A session ended, with the reason.
+    SessionClose = "session.close",
+    /// A recording was replayed, watched, exported.
+    RecordingViewed = "recording.viewed",
+    /// A recording was exported.
+    RecordingExported = "recording.exported",
+    /// A vendor was added.
+    VendorAdd = "vendor.add",
+    /// A vendor was changed, suspended or retired.
+    VendorChange = "vendor.change",
+    /// A person was added.
+    PersonAdd = "person.add",
+    /// A person was changed, suspended or retired.
+    PersonChange = "person.change",
+    /// A password was set.
+    PasswordSet = "person.password",
+    /// A TOTP seed was enrolled.
+    TotpEnrol = "person.totp",
+    /// An SSH key was added.
+    KeyAdd = "person.key-add",
+    /// An SSH key was removed.
+    KeyRemove = "person.key-remove",
+    /// An attestation was given.
+    Attest = "person.attest",
+    /// A device was added.
+    DeviceAdd = "device.add",
+    /// A device was changed.
+    DeviceChange = "device.change",
+    /// A host key was pinned or removed.
+    DeviceHostKey = "device.host-key",
+    /// A credential was stored or removed.
+    DeviceCredential = "device.credential",
+    /// The ledger was imported.
+    LedgerImport = "ledger.import",
+    /// The ledger was exported.
+    LedgerExport = "ledger.export",
+    /// A ledger row was changed by hand.
+    LedgerChange = "ledger.change",
+    /// A piece of work changed state; `detail.transition` says how.
+    Work = "work.transition",
+    /// An incident lock was set.
+    LockSet = "lock.set",
+    /// An incident lock was lifted.
+    LockLift = "lock.lift",
+}

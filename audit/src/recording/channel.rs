@@ -1,0 +1,223 @@
+//! One channel of a recording: whatever its kind, the same few acts, counted and closed in one way.
+
+use super::cast::Cast;
+use super::forward::ForwardChannel;
+use super::lines::Entry;
+use super::sftp::SftpChannel;
+use super::stream::ExecStream;
+use super::values::{ChannelEntry, ChannelKind, ExitStatus, Forward, MemberEntry, Output, Terminal, Transfer};
+use crate::error::RecordingError;
+use chrono::{DateTime, Utc};
+use std::path::Path;
+
+/// The writer of one channel. Every call may block on the disk.
+pub(super) struct Channel {
+    entry: ChannelEntry,
+    writer: Writer,
+    open: bool,
+    /// The peer's fault that ended it; repeated to whoever comes after.
+    broken: Option<RecordingError>,
+    /// Transfers that ended and were not told yet.
+    fresh: Vec<Transfer>,
+}
+
+enum Writer {
+    Terminal(Box<Cast>),
+    Exec(Box<ExecStream>),
+    Sftp(Box<SftpChannel>),
+    Forward(Box<ForwardChannel>),
+}
+
+impl Channel {
+    /// A shell or command with a terminal.
+    pub(super) fn terminal(
+        folder: &Path,
+        channel: u32,
+        terminal: &Terminal,
+        at: DateTime<Utc>,
+    ) -> Result<Self, RecordingError> {
+        let writer = Writer::Terminal(Box::new(Cast::create(folder, channel, terminal, at)?));
+        Ok(Self::new(channel, ChannelKind::Terminal, terminal.command.clone(), at, writer))
+    }
+
+    /// A command without one.
+    pub(super) fn exec(
+        folder: &Path,
+        channel: u32,
+        command: String,
+        at: DateTime<Utc>,
+    ) -> Result<Self, RecordingError> {
+        let writer = Writer::Exec(Box::new(ExecStream::create(folder, channel, &command, at)?));
+        Ok(Self::new(channel, ChannelKind::Exec, Some(command), at, writer))
+    }
+
+    /// The SFTP subsystem.
+    pub(super) fn sftp(folder: &Path, channel: u32, at: DateTime<Utc>) -> Result<Self, RecordingError> {
+        let writer = Writer::Sftp(Box::new(SftpChannel::create(folder, channel, at)?));
+        Ok(Self::new(channel, ChannelKind::Sftp, None, at, writer))
+    }
+
+    /// A forwarded connection.
+    pub(super) fn forward(
+        folder: &Path,
+        channel: u32,
+        forward: &Forward,
+        at: DateTime<Utc>,
+    ) -> Result<Self, RecordingError> {
+        let writer = Writer::Forward(Box::new(ForwardChannel::create(folder, channel, forward, at)?));
+        let destination = format!("{}:{}", forward.destination, forward.destination_port);
+        Ok(Self::new(channel, ChannelKind::Forward, Some(destination), at, writer))
+    }
+
+    fn new(channel: u32, kind: ChannelKind, command: Option<String>, at: DateTime<Utc>, writer: Writer) -> Self {
+        let entry = ChannelEntry {
+            channel,
+            kind,
+            command,
+            opened: at,
+            closed: at,
+            exit: None,
+            reason: None,
+            bytes_to_device: 0,
+            bytes_from_device: 0,
+            transfers: 0,
+        };
+        Self { entry, writer, open: true, broken: None, fresh: Vec::new() }
+    }
+
+    /// Bytes that the device sent and that are about to be shown.
+    pub(super) fn device_sent(
+        &mut self,
+        at: DateTime<Utc>,
+        output: Output,
+        bytes: &[u8],
+    ) -> Result<(), RecordingError> {
+        self.check()?;
+        let ended = match (&mut self.writer, output) {
+            (Writer::Terminal(cast), _) => cast.output(at, bytes).map(|()| Vec::new()),
+            (Writer::Exec(stream), output) => stream.device_sent(at, output, bytes),
+            (Writer::Sftp(sftp), Output::Stdout) => sftp.device_sent(at, bytes),
+            (Writer::Sftp(sftp), Output::Stderr) => {
+                // No SFTP, but it is shown, so it is kept.
+                let text = String::from_utf8_lossy(bytes).into_owned();
+                sftp.note(at, Entry::Stderr { text }).map(|()| Vec::new())
+            }
+            (Writer::Forward(forward), _) => forward.device_sent(at, bytes).map(|()| Vec::new()),
+        };
+        self.entry.bytes_from_device += bytes.len() as u64;
+        self.take(ended)
+    }
+
+    /// Bytes that the person sent and that are about to reach the device.
+    pub(super) fn person_sent(&mut self, at: DateTime<Utc>, bytes: &[u8]) -> Result<(), RecordingError> {
+        self.check()?;
+        let ended = match &mut self.writer {
+            Writer::Terminal(cast) => cast.typed(at, bytes.len()).map(|()| Vec::new()),
+            Writer::Exec(stream) => stream.person_sent(at, bytes),
+            Writer::Sftp(sftp) => sftp.person_sent(at, bytes),
+            Writer::Forward(forward) => forward.person_sent(at, bytes).map(|()| Vec::new()),
+        };
+        self.entry.bytes_to_device += bytes.len() as u64;
+        self.take(ended)
+    }
+
+    /// What the gateway itself is about to show.
+    pub(super) fn notice(&mut self, at: DateTime<Utc>, text: &str) -> Result<(), RecordingError> {
+        self.check()?;
+        let entry = || Entry::Notice { text: text.to_owned() };
+        match &mut self.writer {
+            Writer::Terminal(cast) => cast.notice(at, text),
+            Writer::Exec(stream) => stream.notice(at, text),
+            Writer::Sftp(sftp) => sftp.note(at, entry()),
+            Writer::Forward(forward) => forward.note(at, entry()),
+        }
+    }
+
+    /// The window changed. Only a terminal has one.
+    pub(super) fn resize(&mut self, at: DateTime<Utc>, cols: u16, rows: u16) -> Result<(), RecordingError> {
+        self.check()?;
+        match &mut self.writer {
+            Writer::Terminal(cast) => cast.resize(at, cols, rows),
+            Writer::Exec(_) | Writer::Sftp(_) | Writer::Forward(_) => Ok(()),
+        }
+    }
+
+    /// The command ended.
+    pub(super) fn exit(&mut self, at: DateTime<Utc>, status: ExitStatus) -> Result<(), RecordingError> {
+        self.check()?;
+        match &mut self.writer {
+            Writer::Terminal(cast) => cast.exit(at, &status)?,
+            Writer::Exec(stream) => stream.exit(at, &status)?,
+            Writer::Sftp(sftp) => sftp.note(at, Entry::Exit { status: status.clone() })?,
+            Writer::Forward(_) => {}
+        }
+        self.entry.exit = Some(status);
+        Ok(())
+    }
+
+    /// Ends the channel: flushed, on disk, transfers under way incomplete. A second call changes nothing.
+    pub(super) fn close(&mut self, at: DateTime<Utc>, reason: Option<String>) -> Result<(), RecordingError> {
+        if !self.open {
+            return Ok(());
+        }
+        self.open = false;
+        self.entry.closed = at;
+        self.entry.reason = reason.or_else(|| self.broken.as_ref().map(ToString::to_string));
+        let last = Entry::Close {
+            reason: self.entry.reason.clone(),
+            bytes_to_device: self.entry.bytes_to_device,
+            bytes_from_device: self.entry.bytes_from_device,
+        };
+        let ended = match &mut self.writer {
+            Writer::Terminal(cast) => cast.close(at, self.entry.reason.as_deref()).map(|()| Vec::new()),
+            Writer::Exec(stream) => stream.close(at, last),
+            Writer::Sftp(sftp) => sftp.close(at, last),
+            Writer::Forward(forward) => forward.close(at, last).map(|()| Vec::new()),
+        };
+        self.take(ended)
+    }
+
+    /// Transfers that ended since the last call.
+    pub(super) fn drain(&mut self) -> Vec<Transfer> {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// The line of the manifest.
+    pub(super) fn entry(&self) -> &ChannelEntry {
+        &self.entry
+    }
+
+    /// The members' lines of the manifest.
+    pub(super) fn members(&self) -> Result<Vec<MemberEntry>, RecordingError> {
+        match &self.writer {
+            Writer::Terminal(cast) => cast.member().entry().map(|entry| vec![entry]),
+            Writer::Exec(stream) => stream.entries(),
+            Writer::Sftp(sftp) => sftp.entries(),
+            Writer::Forward(forward) => forward.entries(),
+        }
+    }
+
+    fn check(&self) -> Result<(), RecordingError> {
+        match &self.broken {
+            Some(broken) => Err(broken.clone()),
+            None if self.open => Ok(()),
+            None => Err(RecordingError::Closed(format!("channel {}", self.entry.channel))),
+        }
+    }
+
+    fn take(&mut self, ended: Result<Vec<Transfer>, RecordingError>) -> Result<(), RecordingError> {
+        match ended {
+            Ok(ended) => {
+                self.entry.transfers += ended.len() as u64;
+                self.fresh.extend(ended);
+                Ok(())
+            }
+            Err(error) => {
+                if error.is_malformed() {
+                    self.broken = Some(error.clone());
+                }
+                Err(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Kept copies: the bytes of each file that went through, assembled by offset while they pass.
+//!
+//! A copy holds one unbroken stretch of a file. Bytes that would overwrite what is kept already, or that lie far from
+//! it, begin another copy: so nothing that went through can be overwritten by what comes later, and an absurd offset
+//! makes no absurd file. Bytes sent out of order inside the stretch find their place.
+
+use super::member::{create_file, create_folder, hex, measure};
+use super::values::{Direction, MemberEntry, Transfer};
+use crate::error::RecordingError;
+use aws_lc_rs::digest::{Context, SHA256};
+use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// How far ahead of the kept bytes the next may lie; clients have a few MiB under way at once.
+const REACH: u64 = 64 * 1024 * 1024;
+/// Gaps that are remembered before another copy begins.
+const MAX_STRETCHES: usize = 1024;
+
+/// Where a channel's copies go: `files/00003-0001`, in the order of their beginning.
+pub(super) struct Shelf {
+    folder: PathBuf,
+    channel: u32,
+    count: u32,
+    entries: Vec<MemberEntry>,
+}
+
+impl Shelf {
+    /// The copies of one channel of the session in `folder`.
+    pub(super) fn new(folder: &Path, channel: u32) -> Self {
+        Self { folder: folder.to_owned(), channel, count: 0, entries: Vec::new() }
+    }
+
+    /// The lines of the manifest for all finished copies.
+    pub(super) fn entries(&self) -> &[MemberEntry] {
+        &self.entries
+    }
+
+    fn next(&mut self) -> Result<(String, PathBuf, File), RecordingError> {
+        create_folder(&self.folder.join("files"))?;
+        self.count += 1;
+        let name = format!("files/{:05}-{:04}", self.channel, self.count);
+        let path = self.folder.join(&name);
+        let file = create_file(&path)?;
+        Ok((name, path, file))
+    }
+}
+
+/// What is known of a file when it begins to move.
+#[derive(Debug, Clone)]
+pub(super) struct Subject {
+    pub(super) path: String,
+    pub(super) path_hex: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) direction: Direction,
+}
+
+/// One transfer that is under way.
+pub(super) struct Moving {
+    subject: Subject,
+    started: DateTime<Utc>,
+    /// The offset of the first byte; `None` before one moved.
+    base: Option<u64>,
+    /// What is kept, as `start → end` in offsets of the file; touching stretches are one.
+    stretches: BTreeMap<u64, u64>,
+    moved: u64,
+    copy: Option<(String, PathBuf, File)>,
+    /// The running hash while bytes come in order; `None` once they did not, and the copy is read at the end.
+    hash: Option<Context>,
+}
+
+impl Moving {
+    /// Nothing has moved yet.
+    pub(super) fn new(subject: Subject, started: DateTime<Utc>) -> Self {
+        let hash = Some(Context::new(&SHA256));
+        Self { subject, started, base: None, stretches: BTreeMap::new(), moved: 0, copy: None, hash }
+    }
+
+    /// Nothing has moved yet, and the first byte will be that at `base`.
+    pub(super) fn starting_at(subject: Subject, started: DateTime<Utc>, base: u64) -> Self {
+        Self { base: Some(base), ..Self::new(subject, started) }
+    }
+
+    /// One past the last byte kept; where it would begin, before any.
+    pub(super) fn end(&self) -> u64 {
+        self.stretches.last_key_value().map_or(self.base.unwrap_or(0), |(_, end)| *end)
+    }
+
+    /// Whether `length` bytes at `offset` belong to this stretch of the file.
+    pub(super) fn accepts(&self, offset: u64, length: u64) -> bool {
+        let Some(base) = self.base else { return true };
+        let end = offset.saturating_add(length);
+        let before = self.stretches.range(..end).next_back();
+        let free = before.is_none_or(|(_, kept_to)| *kept_to <= offset);
+        base <= offset && offset <= self.end().saturating_add(REACH) && free && self.stretches.len() < MAX_STRETCHES
+    }
+
+    /// Keeps bytes that [`Moving::accepts`] agreed to. When it returns, the kernel has them.
+    pub(super) fn put(&mut self, shelf: &mut Shelf, offset: u64, bytes: &[u8]) -> Result<(), RecordingError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let base = *self.base.get_or_insert(offset);
+        if self.copy.is_none() {
+            self.copy = Some(shelf.next()?);
+        }
+        if let Some((_, path, file)) = &self.copy {
+            file.write_all_at(bytes, offset.saturating_sub(base)).map_err(RecordingError::storage("write", path))?;
+        }
+        let in_order = self.moved == offset.saturating_sub(base);
+        match (&mut self.hash, in_order) {
+            (Some(hash), true) => hash.update(bytes),
+            _ => self.hash = None,
+        }
+        self.moved += bytes.len() as u64;
+        self.remember(offset, offset.saturating_add(bytes.len() as u64));
+        Ok(())
+    }
+
+    /// Ends the transfer; `orderly` says that its protocol ended it well, gaps are found here.
+    pub(super) fn finish(
+        self,
+        shelf: &mut Shelf,
+        at: DateTime<Utc>,
+        orderly: bool,
+    ) -> Result<Transfer, RecordingError> {
+        let (kept_copy, sha256) = match (self.copy, self.hash) {
+            (Some((name, path, file)), hash) => {
+                file.sync_data().map_err(RecordingError::storage("sync", &path))?;
+                let (size, sha256) = match hash {
+                    Some(hash) => (self.moved, hex(hash.finish().as_ref())),
+                    None => measure(&path)?,
+                };
+                let content = "kept copy of a transferred file".to_owned();
+                shelf.entries.push(MemberEntry { name: name.clone(), content, size, sha256: sha256.clone() });
+                (Some(name), sha256)
+            }
+            (None, hash) => (None, hex(hash.unwrap_or_else(|| Context::new(&SHA256)).finish().as_ref())),
+        };
+        Ok(Transfer {
+            channel: shelf.channel,
+            path: self.subject.path,
+            path_hex: self.subject.path_hex,
+            name: self.subject.name,
+            direction: self.subject.direction,
+            offset: self.base.unwrap_or(0),
+            size: self.moved,
+            sha256,
+            complete: orderly && self.stretches.len() <= 1,
+            kept_copy,
+            started: self.started,
+            ended: at,
+        })
+    }
+
+    fn remember(&mut self, mut start: u64, mut end: u64) {
+        if let Some((&before, &before_end)) = self.stretches.range(..=start).next_back()
+            && before_end == start
+        {
+            self.stretches.remove(&before);
+            start = before;
+        }
+        if let Some(after_end) = self.stretches.remove(&end) {
+            end = after_end;
+        }
+        self.stretches.insert(start, end);
+    }
+}

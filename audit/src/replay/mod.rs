@@ -1,0 +1,25 @@
+//! Recordings, the reading side: what is in one, playing it, following it, taking it elsewhere.
+//!
+//! A recording is read as evidence from a possibly hostile session: nothing in it can make the reader's terminal act
+//! (`safe`), a torn last line is the mark of a crash and no error, and a changed byte is found on export.
+//! Whether a viewer may see a recording, and the event that says so, are the caller's.
+
+mod cast;
+mod escape;
+mod export;
+mod follow;
+mod index;
+mod keys;
+mod lines;
+mod player;
+mod safe;
+mod transcript;
+
+pub use cast::{CastEvent, CastHeader, CastReader, Happening};
+pub use export::{Exported, export};
+pub use follow::{Follower, Seen, follow};
+pub use index::{ChannelSummary, Index, open};
+pub use lines::LineReader;
+pub use player::{Options, play};
+pub use safe::SafeOutput;
+pub use transcript::{TranscriptLine, print_text, transcript};

@@ -1,0 +1,229 @@
+//! A recording as text with times: what was shown, stripped of control sequences.
+//!
+//! It is made from the raw output, not from an emulated screen: a program left in the alternate screen would hide all
+//! that follows. Where the cursor jumps, a line ends, so that words far apart on the screen do not run together.
+
+use super::cast::{CastReader, Happening};
+use super::escape::{Parser, Token};
+use super::index::{Index, next_line_of};
+use super::lines::LineReader;
+use crate::error::RecordingError;
+use crate::recording::{ChannelKind, Direction, Entry, Stream, Transfer};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+/// Characters after which a line is given out although it has not ended.
+const MAX_LINE: usize = 4096;
+
+/// A line of text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TranscriptLine {
+    /// When its first character was shown.
+    pub at: DateTime<Utc>,
+    /// In which channel.
+    pub channel: u32,
+    /// The text; notices of the gateway and transfers stand in brackets.
+    pub text: String,
+}
+
+/// Hands every line of a recording to `each`, channel by channel.
+///
+/// # Errors
+/// [`RecordingError::Storage`], [`RecordingError::Damaged`], or what `each` returns.
+pub fn transcript(
+    index: &Index,
+    mut each: impl FnMut(TranscriptLine) -> Result<(), RecordingError>,
+) -> Result<(), RecordingError> {
+    for summary in &index.channels {
+        let channel = summary.channel;
+        let mut lines = |at, text| each(TranscriptLine { at, channel, text });
+        match summary.kind {
+            ChannelKind::Terminal => of_cast(&index.folder.join(format!("{channel:05}.cast")), &mut lines)?,
+            ChannelKind::Exec => of_exec(&index.folder, channel, &mut lines)?,
+            ChannelKind::Sftp => of_lines(&index.folder.join(format!("{channel:05}.sftp.jsonl")), &mut lines)?,
+            ChannelKind::Forward => of_lines(&index.folder.join(format!("{channel:05}.forward.jsonl")), &mut lines)?,
+        }
+    }
+    Ok(())
+}
+
+/// Prints the text of one `.cast`, without times.
+///
+/// # Errors
+/// As [`transcript`]; [`RecordingError::Storage`] when `out` cannot be written to.
+pub fn print_text(path: &Path, out: &mut impl Write) -> Result<(), RecordingError> {
+    of_cast(path, &mut |_, text| {
+        writeln!(out, "{text}").map_err(RecordingError::storage("write to", Path::new("the output")))
+    })?;
+    out.flush().map_err(RecordingError::storage("write to", Path::new("the output")))
+}
+
+/// Whoever takes lines: their time and text.
+type Taker<'a> = dyn FnMut(DateTime<Utc>, String) -> Result<(), RecordingError> + 'a;
+
+fn of_cast(path: &Path, take: &mut Taker<'_>) -> Result<(), RecordingError> {
+    let mut reader = CastReader::open(path)?;
+    let opened = reader.header().opened;
+    let mut text = Stripped::default();
+    let mut at = opened;
+    while let Some(event) = reader.next_event()? {
+        at = opened + TimeDelta::from_std(event.at).unwrap_or_default();
+        if let Happening::Output(shown) = event.what {
+            text.add(at, &shown);
+        }
+        text.give_out(take)?;
+    }
+    text.end(at);
+    text.give_out(take)
+}
+
+fn of_lines(path: &Path, take: &mut Taker<'_>) -> Result<(), RecordingError> {
+    let mut reader = LineReader::open(path)?;
+    while let Some(line) = next_line_of(&mut reader)? {
+        match line.entry {
+            Entry::Notice { text } => take(line.at, format!("[{}]", text.trim()))?,
+            Entry::Transfer(transfer) => take(line.at, told(&transfer))?,
+            Entry::Stderr { text } => take(line.at, text)?,
+            Entry::Request(request) => {
+                let words = [Some(request.request), request.path, request.to, request.detail];
+                take(line.at, words.into_iter().flatten().collect::<Vec<_>>().join(" "))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A command's output, in the order of its lines of times; what stands after the last of them has its time.
+fn of_exec(folder: &Path, channel: u32, take: &mut Taker<'_>) -> Result<(), RecordingError> {
+    let mut reader = LineReader::open(&folder.join(format!("{channel:05}.exec.jsonl")))?;
+    let mut outputs = [Stream::Stdout, Stream::Stderr].map(|stream| ExecOutput::open(folder, channel, stream));
+    let mut at = DateTime::default();
+    while let Some(line) = next_line_of(&mut reader)? {
+        at = line.at;
+        match line.entry {
+            Entry::Bytes { stream, bytes } => {
+                for output in outputs.iter_mut().filter(|output| output.stream == stream) {
+                    output.advance(at, bytes, take)?;
+                }
+            }
+            Entry::Notice { text } => take(at, format!("[{}]", text.trim()))?,
+            Entry::Transfer(transfer) => take(at, told(&transfer))?,
+            _ => {}
+        }
+    }
+    for output in &mut outputs {
+        output.advance(at, u64::MAX, take)?;
+        output.text.end(at);
+        output.text.give_out(take)?;
+    }
+    Ok(())
+}
+
+/// One output of a command, read along with its times.
+struct ExecOutput {
+    stream: Stream,
+    file: Option<File>,
+    text: Stripped,
+    /// The beginning of a character that the last piece cut off.
+    pending: Vec<u8>,
+}
+
+impl ExecOutput {
+    fn open(folder: &Path, channel: u32, stream: Stream) -> Self {
+        let extension = if stream == Stream::Stderr { "stderr" } else { "stdout" };
+        // A command that wrote nothing has no such member.
+        let file = File::open(folder.join(format!("{channel:05}.{extension}"))).ok();
+        Self { stream, file, text: Stripped::default(), pending: Vec::new() }
+    }
+
+    fn advance(&mut self, at: DateTime<Utc>, bytes: u64, take: &mut Taker<'_>) -> Result<(), RecordingError> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let mut part = file.take(bytes);
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let count =
+                part.read(&mut buffer).map_err(RecordingError::storage("read", Path::new("a command's output")))?;
+            if count == 0 {
+                return Ok(());
+            }
+            self.pending.extend_from_slice(buffer.get(..count).unwrap_or_default());
+            let cut = match std::str::from_utf8(&self.pending) {
+                Err(error) if error.error_len().is_none() => error.valid_up_to(),
+                _ => self.pending.len(),
+            };
+            let rest = self.pending.split_off(cut);
+            self.text.add(at, &String::from_utf8_lossy(&self.pending));
+            self.pending = rest;
+            self.text.give_out(take)?;
+        }
+    }
+}
+
+fn told(transfer: &Transfer) -> String {
+    let way = match transfer.direction {
+        Direction::ToDevice => "to the device",
+        Direction::FromDevice => "from the device",
+    };
+    let whole = if transfer.complete { "" } else { ", incomplete" };
+    format!("[file {way}: {}, {} bytes, SHA-256 {}{whole}]", transfer.path, transfer.size, transfer.sha256)
+}
+
+/// Output on its way to lines.
+#[derive(Default)]
+struct Stripped {
+    parser: Parser,
+    line: String,
+    began: Option<DateTime<Utc>>,
+    ready: Vec<(DateTime<Utc>, String)>,
+}
+
+impl Stripped {
+    fn add(&mut self, at: DateTime<Utc>, shown: &str) {
+        let Self { parser, line, began, ready } = self;
+        parser.feed(shown, |token| {
+            let end = match token {
+                Token::Character(character) => {
+                    began.get_or_insert(at);
+                    line.push(character);
+                    line.len() >= MAX_LINE
+                }
+                Token::Control('\t') => {
+                    line.push('\t');
+                    false
+                }
+                Token::Control('\n' | '\r' | '\u{0b}' | '\u{0c}' | '\u{85}') => true,
+                Token::Escape(whole) => matches!(whole, "D" | "E" | "M" | "c" | "8"),
+                Token::Sequence(whole) => {
+                    if whole.ends_with(['C', 'G', '`']) {
+                        line.push(' ');
+                    }
+                    whole.ends_with(['H', 'f', 'd', 'A', 'B', 'E', 'F', 'J'])
+                }
+                Token::Control(_) | Token::String => false,
+            };
+            if end {
+                finish_line(line, began, ready);
+            }
+        });
+    }
+
+    fn end(&mut self, at: DateTime<Utc>) {
+        self.began.get_or_insert(at);
+        finish_line(&mut self.line, &mut self.began, &mut self.ready);
+    }
+
+    fn give_out(&mut self, take: &mut Taker<'_>) -> Result<(), RecordingError> {
+        self.ready.drain(..).try_for_each(|(at, text)| take(at, text))
+    }
+}
+
+/// Lines of blanks tell nothing.
+fn finish_line(line: &mut String, began: &mut Option<DateTime<Utc>>, ready: &mut Vec<(DateTime<Utc>, String)>) {
+    if let Some(at) = began.take().filter(|_| !line.trim().is_empty()) {
+        ready.push((at, line.trim_end().to_owned()));
+    }
+    line.clear();
+}

@@ -1,0 +1,161 @@
+//! The command line: what is typed, who it is done as, and how an outcome becomes an exit code.
+//!
+//! Every verb that changes something checks the authority of the person it is done as, and writes an event that names
+//! that person and the system user at the keyboard. Exit codes: 0 done, 1 failed, 2 misused, 3 refused, 4 not found,
+//! 5 in conflict.
+
+pub mod context;
+mod device;
+mod doctor;
+pub mod error;
+mod explain;
+pub mod init;
+mod ledger;
+mod lock;
+mod log;
+mod output;
+mod paperwork;
+mod person;
+mod session;
+mod sign_in;
+mod vendor;
+mod work;
+
+use crate::config::Config;
+use clap::{CommandFactory, Parser, Subcommand};
+use context::Context;
+use error::CliError;
+use sekimori_policy::id::PersonId;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Sekimori (関守): the one door through which vendors maintain a hospital's equipment from far away.
+#[derive(Debug, Parser)]
+#[command(name = "sekimori", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    /// The configuration file
+    #[arg(
+        long,
+        global = true,
+        env = "SEKIMORI_CONFIG",
+        value_name = "FILE",
+        default_value = "/etc/sekimori/sekimori.toml"
+    )]
+    config: PathBuf,
+    /// Print JSON for programs instead of text for people
+    #[arg(long, global = true)]
+    json: bool,
+    /// The person this is done as; without it, the administrator whom `init` made
+    #[arg(long = "as", global = true, value_name = "PERSON")]
+    as_person: Option<PersonId>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a data directory: keys, database, first administrator, recovery sheet
+    Init(init::Args),
+    /// Serve until SIGTERM; SIGHUP reads the configuration again
+    Serve,
+    /// Start a small hospital on loopback, with simulated equipment, to try everything
+    Demo(crate::demo::Args),
+    /// Check configuration, keys, database, disk and clock, and say what to do
+    Doctor,
+    /// Say whether a person may reach a device, and every reason why not
+    Explain(explain::Args),
+    /// Vendors (事業者) under contract
+    #[command(subcommand)]
+    Vendor(vendor::Command),
+    /// People and their factors
+    #[command(subcommand)]
+    Person(person::Command),
+    /// Devices (機器), their host keys and credentials
+    #[command(subcommand)]
+    Device(device::Command),
+    /// Pieces of work (作業), from the request to the review
+    #[command(subcommand)]
+    Work(work::Command),
+    /// Incident locks (非常時遮断)
+    #[command(subcommand)]
+    Lock(lock::Command),
+    /// Sign-ins carried by certificates
+    #[command(subcommand)]
+    SignIn(sign_in::Command),
+    /// Sessions: list, replay, watch, cut
+    #[command(subcommand)]
+    Session(session::Command),
+    /// The device ledger (機器台帳)
+    #[command(subcommand)]
+    Ledger(ledger::Command),
+    /// The log of events
+    #[command(subcommand)]
+    Log(log::Command),
+    /// The certificate authority that carries sign-ins
+    #[command(subcommand)]
+    Ca(paperwork::Ca),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    Man {
+        /// The folder; it must exist
+        folder: PathBuf,
+    },
+}
+
+/// Parses the command line, does what it says, and maps the outcome to an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.json;
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(fault) => return error::report(&CliError::Failed(format!("cannot start: {fault}")), json),
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => error::report(&fault, json),
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), CliError> {
+    let Cli { config, json, as_person, command } = cli;
+    let context = |config_path: PathBuf| -> Result<Context, CliError> {
+        Ok(Context::new(Config::read(&config_path)?, config_path, json, as_person))
+    };
+    match command {
+        Command::Init(args) => init::run(args, json).await,
+        Command::Serve => {
+            diagnostics();
+            let context = context(config)?;
+            Ok(crate::serve::run(context.config, &context.config_path).await?)
+        }
+        Command::Demo(args) => {
+            diagnostics();
+            Ok(crate::demo::run(args, json).await?)
+        }
+        Command::Completions { shell } => paperwork::completions(shell, &mut Cli::command()),
+        Command::Man { folder } => paperwork::manual(&folder, Cli::command()),
+        Command::Doctor => doctor::run(&context(config)?).await,
+        Command::Explain(args) => explain::run(args, &context(config)?).await,
+        Command::Vendor(command) => vendor::run(command, &context(config)?).await,
+        Command::Person(command) => person::run(command, &context(config)?).await,
+        Command::Device(command) => device::run(command, &context(config)?).await,
+        Command::Work(command) => work::run(command, &context(config)?).await,
+        Command::Lock(command) => lock::run(command, &context(config)?).await,
+        Command::SignIn(command) => sign_in::run(command, &context(config)?).await,
+        Command::Session(command) => session::run(command, &context(config)?).await,
+        Command::Ledger(command) => ledger::run(command, &context(config)?).await,
+        Command::Log(command) => log::run(command, &context(config)?).await,
+        Command::Ca(command) => paperwork::ca(&command, &context(config)?),
+    }
+}
+
+/// Diagnostics of the running program go to standard error; events never go this way.
+fn diagnostics() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SEKIMORI_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,sekimori=info"));
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+}

@@ -1,0 +1,378 @@
+//! Verbs about devices (機器). Host keys and credentials are in `keys`.
+
+mod keys;
+
+use super::context::Context;
+use super::error::CliError;
+use super::output;
+use super::vendor::{network, networks, status};
+use crate::store::DeviceRecord;
+use ipnet::IpNet;
+use sekimori_audit::event::{Event, Kind};
+use sekimori_policy::authority::Act;
+use sekimori_policy::facts::{Account, Channel, Device, Status};
+use sekimori_policy::id::DeviceId;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// Verbs about devices.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Add a device
+    Add {
+        /// Its ID, as engineers will type it
+        id: DeviceId,
+        /// Its name
+        #[arg(long)]
+        name: String,
+        /// Where its SSH server is
+        #[arg(long, value_name = "HOST[:PORT]", value_parser = address)]
+        address: (String, u16),
+        #[command(flatten)]
+        details: Details,
+    },
+    /// List all devices
+    List,
+    /// Show one device with its host keys and the kinds of its credentials
+    Show {
+        /// Its ID
+        id: DeviceId,
+    },
+    /// Change what is given; the rest stays
+    Change {
+        /// Its ID
+        id: DeviceId,
+        /// Its name
+        #[arg(long)]
+        name: Option<String>,
+        /// Where its SSH server is
+        #[arg(long, value_name = "HOST[:PORT]", value_parser = address)]
+        address: Option<(String, u16)>,
+        #[command(flatten)]
+        details: Details,
+    },
+    /// Switch a device off for a time: sessions on it end
+    Suspend {
+        /// Its ID
+        id: DeviceId,
+    },
+    /// Switch a suspended device on again
+    Resume {
+        /// Its ID
+        id: DeviceId,
+    },
+    /// Take a device out of use for good
+    Retire {
+        /// Its ID
+        id: DeviceId,
+    },
+    /// Show the host keys that the device presents now; nothing is accepted
+    ScanKeys {
+        /// Its ID
+        id: DeviceId,
+    },
+    /// Pin a host key that somebody has compared with the device's own
+    #[command(group(clap::ArgGroup::new("which").required(true)))]
+    Pin {
+        /// Its ID
+        id: DeviceId,
+        /// The fingerprint read at the device; it is scanned again and must match
+        #[arg(long, group = "which", value_name = "SHA256:…")]
+        fingerprint: Option<String>,
+        /// A file with the device's host keys (known_hosts or .pub)
+        #[arg(long, group = "which", value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
+    /// Remove a pinned host key
+    Unpin {
+        /// Its ID
+        id: DeviceId,
+        /// `SHA256:…`
+        fingerprint: String,
+    },
+    /// Store the credential of an account; it is sealed, and never shown again
+    #[command(group(clap::ArgGroup::new("kind").required(true)))]
+    Credential {
+        /// Its ID
+        id: DeviceId,
+        /// The account on the device
+        account: String,
+        /// A password, typed twice
+        #[arg(long, group = "kind")]
+        password: bool,
+        /// A password, one line of standard input
+        #[arg(long, group = "kind")]
+        password_stdin: bool,
+        /// An OpenSSH private key without a passphrase
+        #[arg(long, group = "kind", value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// Short-lived certificates of the gateway's authority (see `sekimori ca show`)
+        #[arg(long, group = "kind")]
+        certificate: bool,
+    },
+    /// Remove the credential of an account
+    CredentialRemove {
+        /// Its ID
+        id: DeviceId,
+        /// The account on the device
+        account: String,
+    },
+}
+
+/// What may be said of a device.
+#[derive(Debug, clap::Args)]
+pub struct Details {
+    /// An account on the device, `NAME` or `NAME:shared`; the first is the default; repeat for more
+    #[arg(long = "account", value_name = "NAME[:shared]", value_parser = account)]
+    accounts: Vec<Account>,
+    /// What may be opened: shell, exec, sftp, scp; repeat for more
+    #[arg(long = "channel", value_name = "CHANNEL")]
+    channels: Vec<Channel>,
+    /// A TCP port that may be forwarded; repeat for more
+    #[arg(long = "forward", value_name = "PORT")]
+    forwards: Vec<u16>,
+    /// A network from which the device may be maintained; repeat for more
+    #[arg(long = "source", value_name = "CIDR", value_parser = network)]
+    sources: Vec<IpNet>,
+    /// A field of its ledger row; repeat for more
+    #[arg(long = "ledger", value_name = "FIELD=VALUE", value_parser = field)]
+    ledger: Vec<(String, String)>,
+}
+
+fn address(text: &str) -> Result<(String, u16), String> {
+    let malformed = || format!("{text} is no address: write HOST, HOST:PORT or [IPV6]:PORT");
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, "")) => (host, "22"),
+        Some((host, port)) => (host, port.strip_prefix(':').ok_or_else(malformed)?),
+        None if text.matches(':').count() > 1 => (text, "22"),
+        None => text.split_once(':').unwrap_or((text, "22")),
+    };
+    let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(malformed)?;
+    if host.is_empty() || host.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(malformed());
+    }
+    Ok((host.to_owned(), port))
+}
+
+fn account(text: &str) -> Result<Account, String> {
+    let (name, shared) = match text.split_once(':') {
+        Some((name, "shared")) => (name, true),
+        Some(_) => return Err(format!("{text} is no account: write NAME or NAME:shared")),
+        None => (text, false),
+    };
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic() && b != b'+') {
+        return Err(format!("{text} is no account: a name is ASCII without blanks and '+'"));
+    }
+    Ok(Account { name: name.to_owned(), shared })
+}
+
+fn field(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("{text} is no field: write FIELD=VALUE"))?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+impl Details {
+    fn apply(&self, record: &mut DeviceRecord) {
+        let device = &mut record.device;
+        if !self.accounts.is_empty() {
+            device.accounts.clone_from(&self.accounts);
+        }
+        if !self.channels.is_empty() || !self.forwards.is_empty() {
+            let forwards = self.forwards.iter().map(|port| Channel::Forward(*port));
+            device.channels = self.channels.iter().copied().chain(forwards).collect();
+        }
+        if !self.sources.is_empty() {
+            device.sources.clone_from(&self.sources);
+        }
+        if let Value::Object(row) = &mut record.ledger {
+            for (key, value) in &self.ledger {
+                row.insert(key.clone(), Value::String(value.clone()));
+            }
+        }
+    }
+}
+
+/// Does what the verb says.
+pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
+    match command {
+        Command::Add { id, name, address, details } => add(id, name, address, &details, context).await,
+        Command::List => list(context).await,
+        Command::Show { id } => {
+            context.authority(Act::ReadLedger).await?;
+            show(&known(&id, context).await?, context).await
+        }
+        Command::Change { id, name, address, details } => {
+            let edit = |record: &mut DeviceRecord| {
+                details.apply(record);
+                if let Some(name) = name {
+                    record.name = name;
+                }
+                if let Some((host, port)) = address {
+                    (record.host, record.port) = (host, port);
+                }
+            };
+            change(&id, "change", edit, context).await
+        }
+        Command::Suspend { id } => set_status(&id, "suspend", Status::Suspended, context).await,
+        Command::Resume { id } => set_status(&id, "resume", Status::Active, context).await,
+        Command::Retire { id } => set_status(&id, "retire", Status::Retired, context).await,
+        Command::ScanKeys { id } => keys::scan_keys(&id, context).await,
+        Command::Pin { id, fingerprint, key } => keys::pin(&id, fingerprint.as_deref(), key.as_deref(), context).await,
+        Command::Unpin { id, fingerprint } => keys::unpin(&id, &fingerprint, context).await,
+        Command::Credential { id, account, password: _, password_stdin, key, certificate } => {
+            let kind = match (key, certificate) {
+                (Some(file), _) => keys::Given::Key(file),
+                (None, true) => keys::Given::Certificate,
+                (None, false) => keys::Given::Password { stdin: password_stdin },
+            };
+            keys::credential(&id, &account, kind, context).await
+        }
+        Command::CredentialRemove { id, account } => keys::remove_credential(&id, &account, context).await,
+    }
+}
+
+/// A device that is registered.
+async fn known(id: &DeviceId, context: &Context) -> Result<DeviceRecord, CliError> {
+    let record = context.store().await?.device(id).await?;
+    record.ok_or_else(|| CliError::NotFound(format!("no device {id} is registered: see `sekimori device list`")))
+}
+
+async fn add(
+    id: DeviceId,
+    name: String,
+    (host, port): (String, u16),
+    details: &Details,
+    context: &Context,
+) -> Result<(), CliError> {
+    let (_, actor) = context.authority(Act::ManageDevices).await?;
+    let device = Device {
+        id: id.clone(),
+        status: Status::Active,
+        sources: Vec::new(),
+        accounts: Vec::new(),
+        channels: BTreeSet::new(),
+    };
+    let mut record = DeviceRecord { device, name, host, port, ledger: Value::Object(Map::new()) };
+    details.apply(&mut record);
+    check_ledger(&record)?;
+    if record.device.accounts.is_empty() {
+        return Err(CliError::Usage("a device needs at least one --account".into()));
+    }
+    let event = Event { device: Some(id), ..context.event(Kind::DeviceAdd, &actor, json!({ "device": record })) };
+    context.store().await?.add_device(&record, event).await?;
+    show(&record, context).await
+}
+
+/// The ledger's own shape judges the row, so that a misspelt field is named here and not at the next report.
+fn check_ledger(record: &DeviceRecord) -> Result<(), CliError> {
+    let parsed: Result<sekimori_audit::ledger::Declared, _> = serde_json::from_value(record.ledger.clone());
+    parsed
+        .map(|_| ())
+        .map_err(|fault| CliError::Usage(format!("the ledger row of {} is not usable: {fault}", record.device.id)))
+}
+
+async fn set_status(id: &DeviceId, what: &str, status: Status, context: &Context) -> Result<(), CliError> {
+    change(id, what, |record| record.device.status = status, context).await
+}
+
+async fn change(
+    id: &DeviceId,
+    what: &str,
+    edit: impl FnOnce(&mut DeviceRecord) + Send,
+    context: &Context,
+) -> Result<(), CliError> {
+    let (_, actor) = context.authority(Act::ManageDevices).await?;
+    let before = known(id, context).await?;
+    let mut after = before.clone();
+    edit(&mut after);
+    check_ledger(&after)?;
+    let detail = json!({ "change": what, "before": before, "after": after });
+    let event = Event { device: Some(id.clone()), ..context.event(Kind::DeviceChange, &actor, detail) };
+    let record = context.store().await?.update_device(id, event, move |record| *record = after).await?;
+    show(&record, context).await
+}
+
+async fn list(context: &Context) -> Result<(), CliError> {
+    context.authority(Act::ReadLedger).await?;
+    let records = context.store().await?.devices().await?;
+    output::list(
+        context,
+        &records,
+        &[
+            ("機器", |record| record.device.id.to_string()),
+            ("名称", |record| record.name.clone()),
+            ("アドレス", |record| format!("{}:{}", record.host, record.port)),
+            ("状態", |record| status(record.device.status).into()),
+            ("アカウント", |record| accounts(&record.device)),
+            ("許可", |record| channels(&record.device)),
+        ],
+    )
+}
+
+fn accounts(device: &Device) -> String {
+    let names = device
+        .accounts
+        .iter()
+        .map(|account| if account.shared { format!("{}（共用）", account.name) } else { account.name.clone() });
+    names.collect::<Vec<_>>().join(", ")
+}
+
+fn channels(device: &Device) -> String {
+    device.channels.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+async fn show(record: &DeviceRecord, context: &Context) -> Result<(), CliError> {
+    let store = context.store().await?;
+    let keys = store.host_keys(&record.device.id).await?;
+    let credentials = store.credentials(&record.device.id).await?;
+    let value = json!({
+        "id": record.device.id, "device": record.device, "name": record.name,
+        "address": format!("{}:{}", record.host, record.port),
+        "host_keys": keys, "credentials": credentials, "ledger": record.ledger,
+    });
+    output::one(context, &value, || {
+        let mut lines = vec![
+            format!("機器:       {}  {}", record.device.id, output::visible(&record.name)),
+            format!("アドレス:   {}:{}", output::visible(&record.host), record.port),
+            format!("状態:       {}", status(record.device.status)),
+            format!("アカウント: {}", output::visible(&accounts(&record.device))),
+            format!("許可:       {}", channels(&record.device)),
+            format!("接続元:     {}", networks(&record.device.sources)),
+        ];
+        for key in &keys {
+            lines.push(format!("ホスト鍵:   {}", key.fingerprint));
+        }
+        if keys.is_empty() {
+            lines.push(format!("ホスト鍵:   なし（sekimori device scan-keys {} で確認）", record.device.id));
+        }
+        for credential in &credentials {
+            lines.push(format!("認証情報:   {} ({})", output::visible(&credential.account), credential.kind));
+        }
+        lines.join("\n")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_as_people_type_them() {
+        assert_eq!(address("ct.local"), Ok(("ct.local".into(), 22)));
+        assert_eq!(address("192.0.2.1:2200"), Ok(("192.0.2.1".into(), 2200)));
+        assert_eq!(address("[2001:db8::1]:2200"), Ok(("2001:db8::1".into(), 2200)));
+        assert_eq!(address("2001:db8::1"), Ok(("2001:db8::1".into(), 22)));
+        for text in ["", ":22", "h:0", "h:x", "h:70000", "a b", "[::1]x"] {
+            assert!(address(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn accounts_as_people_type_them() {
+        assert_eq!(account("root:shared"), Ok(Account { name: "root".into(), shared: true }));
+        for text in ["", ":shared", "a b", "a+b", "a:other"] {
+            assert!(account(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Host keys and credentials of equipment. A key is pinned because a person compared it, never because it was there.
+
+use super::known;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::output;
+use crate::store::{Credential, DeviceRecord};
+use russh::Preferred;
+use russh::client;
+use russh::keys::PublicKeyOrCertificate;
+use russh::keys::ssh_key::{Algorithm, EcdsaCurve, HashAlg, PrivateKey, PublicKey};
+use sekimori_audit::event::{Actor, Event, Kind};
+use sekimori_certs::host_key::{fingerprint, parse_host_keys};
+use sekimori_policy::authority::Act;
+use sekimori_policy::id::DeviceId;
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// How a credential was given on the command line.
+pub enum Given {
+    /// A password, typed or on standard input.
+    Password {
+        /// Whether it comes on standard input.
+        stdin: bool,
+    },
+    /// A private key's file.
+    Key(PathBuf),
+    /// Certificates of the gateway's authority.
+    Certificate,
+}
+
+/// Shows what the device presents now, beside what is pinned.
+pub async fn scan_keys(id: &DeviceId, context: &Context) -> Result<(), CliError> {
+    context.authority(Act::ManageDevices).await?;
+    let record = known(id, context).await?;
+    let pinned = context.store().await?.host_keys(id).await?;
+    let keys = scan(&record, context).await?;
+    let rows: Vec<Value> = keys
+        .iter()
+        .map(|key| {
+            let fingerprint = fingerprint(key);
+            let known = pinned.iter().any(|pinned| pinned.fingerprint == fingerprint);
+            json!({ "type": key.algorithm().to_string(), "fingerprint": fingerprint, "pinned": known })
+        })
+        .collect();
+    let text = |row: &Value, key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    output::one(context, &rows, || {
+        let mut lines = Vec::new();
+        for row in &rows {
+            let mark = if row.get("pinned") == Some(&Value::Bool(true)) { "登録済み" } else { "未登録" };
+            lines.push(format!("{}  {}  {mark}", text(row, "fingerprint"), text(row, "type")));
+        }
+        lines.push(String::new());
+        lines.push("機器の画面に表示される指紋と見比べ、一致したものだけを登録してください:".into());
+        lines.push(format!("  sekimori device pin {id} --fingerprint SHA256:…"));
+        lines.join("\n")
+    })
+}
+
+/// Pins one scanned key, or the keys of a file.
+pub async fn pin(id: &DeviceId, wanted: Option<&str>, file: Option<&Path>, context: &Context) -> Result<(), CliError> {
+    let (_, actor) = context.authority(Act::ManageDevices).await?;
+    let record = known(id, context).await?;
+    let keys = match (wanted, file) {
+        (_, Some(file)) => parse_host_keys(&read(file)?)?,
+        (Some(wanted), None) => {
+            let mut keys = scan(&record, context).await?;
+            keys.retain(|key| fingerprint(key) == wanted);
+            keys
+        }
+        (None, None) => Vec::new(),
+    };
+    if keys.is_empty() {
+        return Err(CliError::Refused(format!("{id} does not present that key now: nothing was pinned")));
+    }
+    let store = context.store().await?;
+    let pinned = store.host_keys(id).await?;
+    for key in keys {
+        let fingerprint = fingerprint(&key);
+        if pinned.iter().any(|pinned| pinned.fingerprint == fingerprint) {
+            continue;
+        }
+        let line = key.to_openssh().map_err(|fault| CliError::Usage(fault.to_string()))?;
+        let event = event(id, Kind::DeviceHostKey, &actor, json!({ "pinned": fingerprint }), context);
+        store.pin_host_key(id, &line, &fingerprint, event).await?;
+    }
+    super::show(&record, context).await
+}
+
+/// Removes a pinned key.
+pub async fn unpin(id: &DeviceId, fingerprint: &str, context: &Context) -> Result<(), CliError> {
+    let (_, actor) = context.authority(Act::ManageDevices).await?;
+    let record = known(id, context).await?;
+    let event = event(id, Kind::DeviceHostKey, &actor, json!({ "removed": fingerprint }), context);
+    context.store().await?.remove_host_key(id, fingerprint, event).await?;
+    super::show(&record, context).await
+}
+
+/// Stores a credential, sealed.
+pub async fn credential(id: &DeviceId, account: &str, given: Given, context: &Context) -> Result<(), CliError> {
+    let (_, actor) = context.authority(Act::ManageCredentials).await?;
+    let record = known(id, context).await?;
+    if !record.device.accounts.iter().any(|known| known.name == account) {
+        return Err(CliError::NotFound(format!(
+            "{id} has no account {account}: add it with `device change --account`"
+        )));
+    }
+    let credential = match given {
+        Given::Password { stdin } => {
+            Credential::Password(output::choose_secret(&format!("Password of {account} on {id}"), stdin)?)
+        }
+        Given::Key(file) => {
+            let pem = Zeroizing::new(read(&file)?);
+            let key = PrivateKey::from_openssh(pem.as_bytes()).map_err(|fault| {
+                CliError::Usage(format!("{} holds no OpenSSH private key: {fault}", file.display()))
+            })?;
+            if key.is_encrypted() {
+                let file = file.display();
+                return Err(CliError::Usage(format!(
+                    "{file} has a passphrase: nobody could type it at night; store a key without one"
+                )));
+            }
+            Credential::PrivateKey(pem)
+        }
+        Given::Certificate => Credential::Certificate,
+    };
+    let detail = json!({ "account": account, "kind": credential.kind() });
+    let event = event(id, Kind::DeviceCredential, &actor, detail, context);
+    context.store().await?.set_credential(id, account, &credential, event).await?;
+    super::show(&record, context).await
+}
+
+/// Removes a credential.
+pub async fn remove_credential(id: &DeviceId, account: &str, context: &Context) -> Result<(), CliError> {
+    let (_, actor) = context.authority(Act::ManageCredentials).await?;
+    let record = known(id, context).await?;
+    let event = event(id, Kind::DeviceCredential, &actor, json!({ "account": account, "removed": true }), context);
+    context.store().await?.remove_credential(id, account, event).await?;
+    super::show(&record, context).await
+}
+
+fn read(file: &Path) -> Result<String, CliError> {
+    std::fs::read_to_string(file).map_err(|fault| CliError::Usage(format!("cannot read {}: {fault}", file.display())))
+}
+
+fn event(id: &DeviceId, kind: Kind, actor: &Actor, detail: Value, context: &Context) -> Event {
+    Event { device: Some(id.clone()), ..context.event(kind, actor, detail) }
+}
+
+/// One connection for each type: a server presents one key, of the type that is asked for.
+async fn scan(record: &DeviceRecord, context: &Context) -> Result<Vec<PublicKey>, CliError> {
+    let types: [&[Algorithm]; 5] = [
+        &[Algorithm::Ed25519],
+        &[Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }],
+        &[Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 }],
+        &[Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 }],
+        &[Algorithm::Rsa { hash: Some(HashAlg::Sha512) }, Algorithm::Rsa { hash: Some(HashAlg::Sha256) }],
+    ];
+    let limit = Duration::from_secs(context.config.ssh.dial_timeout_seconds);
+    let address = format!("{}:{}", record.host, record.port);
+    let mut keys = Vec::new();
+    let mut fault = String::from("it presented no host key");
+    for algorithms in types {
+        let presented = Arc::new(Mutex::new(None));
+        let connecting = client::connect(
+            Arc::new(client::Config {
+                preferred: Preferred { key: Cow::Owned(algorithms.to_vec()), ..Preferred::default() },
+                ..client::Config::default()
+            }),
+            (record.host.clone(), record.port),
+            Curious { presented: presented.clone() },
+        );
+        match tokio::time::timeout(limit, connecting).await {
+            Err(_) => return Err(CliError::Failed(format!("{address} does not answer within {} s", limit.as_secs()))),
+            Ok(Err(russh::Error::IO(io))) if keys.is_empty() => fault = io.to_string(),
+            Ok(_) => {}
+        }
+        keys.extend(presented.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+    if keys.is_empty() {
+        return Err(CliError::Failed(format!("{address} cannot be scanned: {fault}")));
+    }
+    Ok(keys)
+}
+
+/// Looks at the key and hangs up.
+struct Curious {
+    presented: Arc<Mutex<Option<PublicKey>>>,
+}
+
+impl client::Handler for Curious {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
+        if let PublicKeyOrCertificate::PublicKey { key, .. } = presented {
+            *self.presented.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.clone());
+        }
+        Ok(false)
+    }
+}

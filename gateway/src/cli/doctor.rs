@@ -1,0 +1,185 @@
+//! `sekimori doctor`: what stands in the way of a night without trouble, and what to do about it.
+
+use super::context::Context;
+use super::error::CliError;
+use super::output;
+use chrono::Utc;
+use sekimori_certs::host_key::HostKeys;
+use sekimori_certs::ssh_ca::UserCa;
+use serde::Serialize;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Grade {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One check.
+#[derive(Debug, Serialize)]
+struct Check {
+    grade: Grade,
+    what: String,
+    /// What was found, and what to do if it is not well.
+    found: String,
+}
+
+/// Looks at everything, prints it, and fails if anything failed.
+pub async fn run(context: &Context) -> Result<(), CliError> {
+    let mut checks = vec![ok("configuration", context.config_path.display().to_string())];
+    files(context, &mut checks);
+    disk(context, &mut checks);
+    clock(&mut checks);
+    listeners(context, &mut checks).await;
+    match context.store().await {
+        Ok(_) => {
+            checks.push(ok("database", "opens, its schema is current, and the master key fits".into()));
+            register(context, &mut checks).await?;
+        }
+        Err(fault) => checks.push(fail("database", fault.to_string())),
+    }
+    if context.json {
+        output::print_json(&checks)?;
+    } else {
+        for check in &checks {
+            let grade = match check.grade {
+                Grade::Ok => "OK  ",
+                Grade::Warn => "WARN",
+                Grade::Fail => "FAIL",
+            };
+            output::print_text(&format!("{grade}  {}: {}\n", check.what, output::visible(&check.found)))?;
+        }
+    }
+    let failed = checks.iter().filter(|check| check.grade == Grade::Fail).count();
+    if failed > 0 {
+        return Err(CliError::Failed(format!("{failed} of {} checks failed", checks.len())));
+    }
+    Ok(())
+}
+
+fn ok(what: &str, found: String) -> Check {
+    Check { grade: Grade::Ok, what: what.into(), found }
+}
+
+fn warn(what: &str, found: String) -> Check {
+    Check { grade: Grade::Warn, what: what.into(), found }
+}
+
+fn fail(what: &str, found: String) -> Check {
+    Check { grade: Grade::Fail, what: what.into(), found }
+}
+
+fn files(context: &Context, checks: &mut Vec<Check>) {
+    let config = &context.config;
+    for folder in [config.data_dir(), config.keys_dir(), config.recordings_dir()] {
+        checks.push(private(&folder));
+    }
+    checks.push(match HostKeys::load(&config.keys_dir()) {
+        Ok(keys) => {
+            let prints = keys.public_keys().map(sekimori_certs::host_key::fingerprint);
+            ok("host keys", prints.join(", "))
+        }
+        Err(fault) => fail("host keys", fault.to_string()),
+    });
+    checks.push(match UserCa::load(&config.user_ca()) {
+        Ok(ca) => ok("certificate authority", ca.fingerprint()),
+        Err(fault) => fail("certificate authority", fault.to_string()),
+    });
+    checks.push(match crate::serve::master_key(config) {
+        Ok(_) => ok("master key", "is readable by its owner only".into()),
+        Err(fault) => fail("master key", fault.to_string()),
+    });
+}
+
+fn private(folder: &Path) -> Check {
+    let what = format!("folder {}", folder.display());
+    match std::fs::metadata(folder) {
+        Ok(found) if found.permissions().mode() & 0o077 == 0 => ok(&what, "open to its owner only".into()),
+        Ok(_) => fail(&what, format!("others can read it: chmod 700 {}", folder.display())),
+        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {
+            warn(&what, "is not there yet; the gateway makes it when it starts".into())
+        }
+        Err(fault) => fail(&what, format!("{fault}: run this as the gateway's own user")),
+    }
+}
+
+fn disk(context: &Context, checks: &mut Vec<Check>) {
+    let reserve = context.config.recording.reserve_mib;
+    let folder = context.config.data_dir();
+    checks.push(match rustix::fs::statvfs(&folder) {
+        Ok(space) => {
+            let free = space.f_bavail.saturating_mul(space.f_frsize) >> 20;
+            let found = format!("{free} MiB free, {reserve} MiB are kept in reserve");
+            if free < reserve {
+                fail("disk", format!("{found}: no session starts; free some space"))
+            } else if free < reserve.saturating_mul(4) {
+                warn("disk", format!("{found}: recordings will fill it; plan for more"))
+            } else {
+                ok("disk", found)
+            }
+        }
+        Err(fault) => fail("disk", format!("cannot look at {}: {fault}", folder.display())),
+    });
+}
+
+/// Windows and one-time codes stand on the clock.
+fn clock(checks: &mut Vec<Check>) {
+    let year = Utc::now().format("%Y").to_string();
+    if year.parse::<u32>().is_ok_and(|year| year < 2026) {
+        return checks.push(fail("clock", format!("it says {}: set it", Utc::now().to_rfc3339())));
+    }
+    let synchronised = Path::new("/run/systemd/timesync/synchronized").exists();
+    let chrony = Path::new("/run/chrony/chronyd.pid").exists();
+    checks.push(if synchronised || chrony {
+        ok("clock", format!("{} and kept by time synchronisation", Utc::now().to_rfc3339()))
+    } else {
+        let found = "no sign of time synchronisation: windows and one-time codes need a clock within 30 s";
+        warn("clock", format!("{}; {found}", Utc::now().to_rfc3339()))
+    });
+}
+
+async fn listeners(context: &Context, checks: &mut Vec<Check>) {
+    for address in &context.config.ssh.listen {
+        let what = format!("SSH on {address}");
+        checks.push(match tokio::net::TcpListener::bind(address).await {
+            Ok(_) => warn(&what, "nobody listens: start `sekimori serve`".into()),
+            Err(fault) if fault.kind() == std::io::ErrorKind::AddrInUse => ok(&what, "is served".into()),
+            Err(fault) => fail(&what, format!("cannot be used: {fault}")),
+        });
+    }
+}
+
+/// Devices that could not be dialled tonight, and work whose review is overdue.
+async fn register(context: &Context, checks: &mut Vec<Check>) -> Result<(), CliError> {
+    let store = context.store().await?;
+    for record in store.devices().await? {
+        let id = &record.device.id;
+        let what = format!("device {id}");
+        if store.host_keys(id).await?.is_empty() {
+            checks.push(warn(&what, format!("no host key is pinned: sekimori device scan-keys {id}")));
+        }
+        let credentials = store.credentials(id).await?;
+        for account in &record.device.accounts {
+            if !credentials.iter().any(|known| known.account == account.name) {
+                let account = &account.name;
+                checks.push(warn(
+                    &what,
+                    format!("no credential of {account}: sekimori device credential {id} {account}"),
+                ));
+            }
+        }
+    }
+    let now = Utc::now();
+    for work in store.works().await? {
+        if work.unreviewed_past_deadline(now) {
+            let (id, vendor) = (work.id(), work.vendor());
+            let found = format!("its review is overdue, and blocks {vendor}: sekimori work review {id}");
+            checks.push(warn(&format!("work {id}"), found));
+        }
+    }
+    Ok(())
+}

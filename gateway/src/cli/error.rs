@@ -1,0 +1,119 @@
+//! What can go wrong at the command line, and the exit code of each.
+
+use crate::config::ConfigError;
+use crate::people::PeopleError;
+use crate::store::StoreError;
+use sekimori_audit::recording::RecordingError;
+use sekimori_certs::CertsError;
+use sekimori_policy::authority::Refusal;
+use sekimori_policy::error::PolicyError;
+use sekimori_policy::id::InvalidId;
+use serde_json::json;
+use std::process::ExitCode;
+
+/// A failed command. The message says what happened, to what, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// What was typed does not make sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The person may not do this, or the work's state does not allow it.
+    #[error("{0}")]
+    Refused(String),
+    /// The decision that was asked for is a denial; its reasons were printed.
+    #[error("denied")]
+    Denied,
+    /// What was named is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// Somebody else changed it, or it exists already.
+    #[error("{0}")]
+    Conflict(String),
+    /// The system, the database or the network failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl CliError {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Refused(_) | Self::Denied => 3,
+            Self::NotFound(_) => 4,
+            Self::Conflict(_) => 5,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Failed(_) => "failed",
+            Self::Usage(_) => "usage",
+            Self::Refused(_) | Self::Denied => "refused",
+            Self::NotFound(_) => "not-found",
+            Self::Conflict(_) => "conflict",
+        }
+    }
+}
+
+/// Tells of the failure on standard error, and gives the exit code.
+pub fn report(fault: &CliError, json: bool) -> ExitCode {
+    if matches!(fault, CliError::Denied) {
+        // Everything was said already.
+    } else if json {
+        eprintln!("{}", json!({ "error": fault.name(), "message": fault.to_string() }));
+    } else {
+        eprintln!("error: {}", super::output::visible_lines(&fault.to_string()));
+    }
+    ExitCode::from(fault.code())
+}
+
+impl From<StoreError> for CliError {
+    fn from(fault: StoreError) -> Self {
+        let text = fault.to_string();
+        match fault {
+            StoreError::Unknown { .. } => Self::NotFound(text),
+            StoreError::Exists { .. } | StoreError::Conflict { .. } | StoreError::AlreadyCreated { .. } => {
+                Self::Conflict(text)
+            }
+            StoreError::Invalid { .. } | StoreError::Ambiguous { .. } => Self::Usage(text),
+            _ => Self::Failed(text),
+        }
+    }
+}
+
+impl From<PolicyError> for CliError {
+    fn from(fault: PolicyError) -> Self {
+        Self::Refused(fault.to_string())
+    }
+}
+
+impl From<Refusal> for CliError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal.to_string())
+    }
+}
+
+impl From<InvalidId> for CliError {
+    fn from(fault: InvalidId) -> Self {
+        Self::Usage(fault.to_string())
+    }
+}
+
+macro_rules! failed {
+    ($($fault:ty),*) => { $(
+        impl From<$fault> for CliError {
+            fn from(fault: $fault) -> Self {
+                Self::Failed(fault.to_string())
+            }
+        }
+    )* };
+}
+
+failed!(ConfigError, CertsError, RecordingError, PeopleError, std::io::Error);
+
+impl From<anyhow::Error> for CliError {
+    fn from(fault: anyhow::Error) -> Self {
+        Self::Failed(format!("{fault:#}"))
+    }
+}

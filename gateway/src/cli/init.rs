@@ -1,0 +1,302 @@
+//! `sekimori init`: a data directory from nothing, with its first administrator and the recovery sheet.
+//!
+//! All or nothing: what was made is taken away again when a later step fails.
+
+use super::context::ADMINISTRATOR;
+use super::error::CliError;
+use super::output;
+use crate::config::Config;
+use crate::people::password::{PasswordPolicy, Passwords};
+use crate::store::Store;
+use chrono::Utc;
+use chrono_tz::Tz;
+use sekimori_audit::event::{Actor, Event, Kind};
+use sekimori_certs::host_key::HostKeys;
+use sekimori_certs::secret::MasterKey;
+use sekimori_certs::ssh_ca::UserCa;
+use sekimori_policy::facts::{HospitalRole, Language, Person, Status};
+use sekimori_policy::id::PersonId;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// What `init` may be told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The folder for configuration, keys, database and recordings; it must be empty or missing
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// The hospital's name
+    #[arg(long)]
+    hospital: String,
+    /// The time zone of windows and reports
+    #[arg(long, default_value = "Asia/Tokyo")]
+    zone: Tz,
+    /// The first administrator's ID
+    #[arg(long, value_name = "PERSON", default_value = "administrator")]
+    admin: PersonId,
+    /// The first administrator's name
+    #[arg(long, default_value = "システム運用担当者")]
+    admin_name: String,
+    /// Let the administrator approve work as well, where one person holds both roles (兼務)
+    #[arg(long)]
+    admin_approves: bool,
+    /// The address on which the gateway will listen for SSH
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:2222")]
+    ssh: SocketAddr,
+    /// Use this PostgreSQL database, which must be empty, instead of a SQLite file
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// Read the administrator's password from standard input
+    #[arg(long)]
+    stdin: bool,
+    /// Write the recovery sheet to this file (mode 0600) instead of printing it
+    #[arg(long, value_name = "FILE")]
+    recovery_sheet: Option<PathBuf>,
+}
+
+/// What is to be made.
+pub struct Plan {
+    /// The folder, empty or missing.
+    pub folder: PathBuf,
+    /// The hospital's name.
+    pub hospital: String,
+    /// Its time zone.
+    pub zone: Tz,
+    /// Where the gateway will listen.
+    pub ssh: SocketAddr,
+    /// A PostgreSQL URL; `None` makes a SQLite file.
+    pub database: Option<String>,
+    /// The first administrator.
+    pub administrator: Person,
+    /// How long SIGTERM leaves sessions to end by themselves, in seconds.
+    pub shutdown_grace_seconds: u64,
+}
+
+/// What was made.
+pub struct Made {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// The recovery sheet: whoever has it can open the sealed secrets.
+    pub recovery_sheet: Zeroizing<String>,
+}
+
+/// Asks for the password, makes everything, and hands over the recovery sheet.
+pub async fn run(args: Args, json: bool) -> Result<(), CliError> {
+    let password = output::choose_secret(&format!("Password of {}", args.admin), args.stdin)?;
+    let policy = PasswordPolicy::new(&args.hospital);
+    policy.check(&password, &args.admin, None).map_err(|fault| CliError::Usage(fault.to_string()))?;
+    let mut roles = BTreeSet::from([HospitalRole::Administrator]);
+    if args.admin_approves {
+        roles.insert(HospitalRole::Approver);
+    }
+    let administrator = Person {
+        id: args.admin.clone(),
+        name: args.admin_name,
+        vendor: None,
+        status: Status::Active,
+        sources: Vec::new(),
+        roles,
+        language: Language::Ja,
+    };
+    let plan = Plan {
+        folder: args.dir,
+        hospital: args.hospital,
+        zone: args.zone,
+        ssh: args.ssh,
+        database: args.database,
+        administrator,
+        shutdown_grace_seconds: 60,
+    };
+    let made = make(&plan).await?;
+    set_password(&made.config, &args.admin, password).await?;
+    match &args.recovery_sheet {
+        Some(path) => write_new(path, made.recovery_sheet.as_bytes())?,
+        None if json => {}
+        None => output::print_text(&made.recovery_sheet)?,
+    }
+    let config = made.config.display();
+    if json {
+        return output::print_json(&json!({ "config": made.config, "recovery_sheet": args.recovery_sheet }));
+    }
+    output::print_text(&format!(
+        "Made {config}.\nNext: sekimori --config {config} doctor\n      sekimori --config {config} serve\n"
+    ))
+}
+
+async fn set_password(config: &Path, person: &PersonId, password: Zeroizing<String>) -> Result<(), CliError> {
+    let config = Config::read(config)?;
+    let database = config.database().map_err(CliError::Usage)?;
+    let store = Store::open(&database, crate::serve::master_key(&config)?).await?;
+    let hash = Passwords::new(1)?.hash(password).await?;
+    let event = Event {
+        person: Some(person.clone()),
+        ..Event::new(Utc::now(), Kind::PasswordSet, Actor::person(person.clone()))
+    };
+    Ok(store.set_password(person, &hash, event).await?)
+}
+
+/// Makes the folder with everything in it, or nothing.
+///
+/// # Errors
+/// When the folder is not empty, or something cannot be made.
+pub async fn make(plan: &Plan) -> Result<Made, CliError> {
+    let existed = plan.folder.exists();
+    if existed && std::fs::read_dir(&plan.folder)?.next().is_some() {
+        let folder = plan.folder.display();
+        return Err(CliError::Conflict(format!("{folder} is not empty: name another folder, or move it away")));
+    }
+    let made = make_in(plan).await;
+    if made.is_err() {
+        // Nothing half done: the folder was empty or missing before.
+        std::fs::remove_dir_all(&plan.folder).ok();
+        if existed {
+            make_folder(&plan.folder)?;
+        }
+    }
+    made
+}
+
+async fn make_in(plan: &Plan) -> Result<Made, CliError> {
+    make_folder(&plan.folder)?;
+    let path = plan.folder.join("sekimori.toml");
+    write_new(&path, configuration(plan)?.as_bytes())?;
+    let config = Config::read(&path)?;
+    make_folder(&config.keys_dir())?;
+    let master_key = MasterKey::create(&config.master_key())?;
+    let host_keys = HostKeys::create(&config.keys_dir())?;
+    let user_ca = UserCa::create(&config.user_ca())?;
+    let recovery_sheet = recovery_sheet(plan, &master_key, &host_keys, &user_ca)?;
+    let database = config.database().map_err(CliError::Usage)?;
+    let administrator = &plan.administrator;
+    let actor = Actor::person(administrator.id.clone());
+    let event = |kind| Event { person: Some(administrator.id.clone()), ..Event::new(Utc::now(), kind, actor.clone()) };
+    let store = Store::create(&database, master_key, event(Kind::Init)).await?;
+    store.add_person(administrator, event(Kind::PersonAdd)).await?;
+    store.close().await;
+    write_new(&config.data_dir().join(ADMINISTRATOR), format!("{}\n", administrator.id).as_bytes())?;
+    Ok(Made { config: path, recovery_sheet })
+}
+
+fn configuration(plan: &Plan) -> Result<String, CliError> {
+    let text = |value: &str| serde_json::to_string(value).map_err(|fault| CliError::Failed(fault.to_string()));
+    Ok(format!(
+        "# Sekimori's configuration. Every key is explained in sekimori.example.toml.\n\n\
+         [hospital]\nname = {}\nzone = {}\nlanguage = \"ja\"\n\n\
+         [storage]\ndata_dir = \"data\"\ndatabase = {}\n\n\
+         [ssh]\nlisten = [{}]\nshutdown_grace_seconds = {}\n",
+        text(&plan.hospital)?,
+        text(plan.zone.name())?,
+        text(plan.database.as_deref().unwrap_or_default())?,
+        text(&plan.ssh.to_string())?,
+        plan.shutdown_grace_seconds,
+    ))
+}
+
+fn recovery_sheet(
+    plan: &Plan,
+    master_key: &MasterKey,
+    host_keys: &HostKeys,
+    user_ca: &UserCa,
+) -> Result<Zeroizing<String>, CliError> {
+    let mut sheet = Zeroizing::new(format!(
+        "関守 Sekimori  復旧シート / recovery sheet\n\n\
+         病院 / hospital:        {}\n作成 / made:            {}\n管理者 / administrator: {}\n\n\
+         マスターキー / master key (fingerprint {}):\n\n",
+        output::visible(&plan.hospital),
+        Utc::now().with_timezone(&plan.zone).format("%Y-%m-%d %H:%M %Z"),
+        plan.administrator.id,
+        master_key.fingerprint()?,
+    ));
+    for line in master_key.to_recovery_lines().iter() {
+        sheet.push_str("    ");
+        sheet.push_str(line);
+        sheet.push('\n');
+    }
+    sheet.push_str("\nホスト鍵 / host keys:\n");
+    for key in host_keys.public_keys() {
+        sheet.push_str(&format!("    {}\n", sekimori_certs::host_key::fingerprint(key)));
+    }
+    sheet.push_str(&format!("認証局 / certificate authority:\n    {}\n\n", user_ca.fingerprint()));
+    sheet.push_str(
+        "この紙があれば、封印された機器の認証情報を復元できます。金庫に保管し、複写しないでください。\n\
+         Whoever has this sheet can open the sealed credentials. Keep it in a safe, and make no copies.\n\n",
+    );
+    Ok(sheet)
+}
+
+fn make_folder(path: &Path) -> Result<(), CliError> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|fault| CliError::Failed(format!("cannot make {}: {fault}", path.display())))
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    use std::io::Write;
+    let written = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    written.map_err(|fault| CliError::Failed(format!("cannot write {}: {fault}", path.display())))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn plan(folder: &Path) -> Plan {
+        Plan {
+            folder: folder.to_owned(),
+            hospital: "\"引用符\" 病院".into(),
+            zone: chrono_tz::Asia::Tokyo,
+            ssh: "127.0.0.1:0".parse().unwrap(),
+            database: None,
+            administrator: Person {
+                id: "admin".parse().unwrap(),
+                name: "運用".into(),
+                vendor: None,
+                status: Status::Active,
+                sources: Vec::new(),
+                roles: BTreeSet::from([HospitalRole::Administrator]),
+                language: Language::Ja,
+            },
+            shutdown_grace_seconds: 60,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_made_can_be_read_and_only_by_its_owner() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let made = make(&plan(&dir.path().join("gate"))).await.unwrap();
+        let config = Config::read(&made.config).unwrap();
+        assert_eq!(config.hospital.name, "\"引用符\" 病院");
+        for path in [config.keys_dir(), config.master_key(), config.user_ca(), made.config.clone()] {
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{}", path.display());
+        }
+        assert!(made.recovery_sheet.contains("SHA256:"));
+    }
+
+    #[tokio::test]
+    async fn a_folder_with_something_in_it_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("mine"), "x").unwrap();
+        assert!(matches!(make(&plan(dir.path())).await, Err(CliError::Conflict(_))));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failure_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("gate");
+        let unusable = Plan { database: Some("postgres://127.0.0.1:1/none".into()), ..plan(&folder) };
+        assert!(make(&unusable).await.is_err());
+        assert!(!folder.exists());
+    }
+}

@@ -1,0 +1,318 @@
+//! Verbs about sessions: list, show, cut. Looking at recordings is in `viewing`.
+
+mod viewing;
+
+use super::context::Context;
+use super::error::CliError;
+use super::output;
+use crate::store::{Cutting, SessionFilter, SessionRow, Store};
+use sekimori_audit::event::{Event, Kind};
+use sekimori_audit::recording::Direction;
+use sekimori_audit::replay;
+use sekimori_policy::authority::Act;
+use sekimori_policy::id::{DeviceId, PersonId, VendorId};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Verbs about sessions. An ID may be shortened to a beginning that no other has.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List sessions, the newest first
+    List {
+        /// Only those that are open now
+        #[arg(long)]
+        live: bool,
+        /// Only this person's
+        #[arg(long)]
+        person: Option<PersonId>,
+        /// Only on this device
+        #[arg(long)]
+        device: Option<DeviceId>,
+        /// Only this vendor's
+        #[arg(long)]
+        vendor: Option<VendorId>,
+        /// Only those opened since
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
+    /// Show one session: its channels, transfers and end
+    Show {
+        /// The session's ID
+        id: String,
+    },
+    /// Play a terminal's recording: space pauses, arrows seek, + and - change the speed, q ends
+    Replay {
+        /// The session's ID
+        id: String,
+        /// The channel, where there are several
+        #[arg(long)]
+        channel: Option<u32>,
+        /// How many times as fast
+        #[arg(long, default_value_t = 1.0)]
+        speed: f64,
+        /// Cut pauses down to so many seconds
+        #[arg(long, value_name = "SECONDS")]
+        idle_limit: Option<f64>,
+        /// Begin at this second
+        #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
+        at: f64,
+        /// Print all text with its times instead
+        #[arg(long)]
+        text: bool,
+    },
+    /// Write the whole recording as a tar file, after checking it against its manifest
+    Export {
+        /// The session's ID
+        id: String,
+        /// The file to write; it must not exist
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Follow a live session as it happens; Ctrl-C ends the watching, not the session
+    Watch {
+        /// The session's ID
+        id: String,
+    },
+    /// End live sessions at once, on both sides
+    #[command(group(clap::ArgGroup::new("which").required(true)))]
+    Cut {
+        /// The session's ID
+        #[arg(group = "which")]
+        id: Option<String>,
+        /// All of a person
+        #[arg(long, group = "which")]
+        person: Option<PersonId>,
+        /// All of a vendor
+        #[arg(long, group = "which")]
+        vendor: Option<VendorId>,
+        /// All on a device
+        #[arg(long, group = "which")]
+        device: Option<DeviceId>,
+        /// All there are
+        #[arg(long, group = "which")]
+        everyone: bool,
+        /// Why: the person reads it
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// Does what the verb says.
+pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
+    match command {
+        Command::List { live, person, device, vendor, since, limit } => {
+            let since = since.map(|text| context.time(&text)).transpose()?;
+            let filter = SessionFilter { live, person, device, vendor, since, limit: Some(limit) };
+            list(&filter, context).await
+        }
+        Command::Show { id } => show(&id, context).await,
+        Command::Replay { id, channel, speed, idle_limit, at, text } => {
+            let how = viewing::How { channel, speed, idle_limit, at, text };
+            viewing::replay(&id, how, context).await
+        }
+        Command::Export { id, out } => viewing::export(&id, &out, context).await,
+        Command::Watch { id } => viewing::watch(&id, context).await,
+        Command::Cut { id: Some(id), reason, .. } => cut(&id, &reason, context).await,
+        Command::Cut { id: None, person, vendor, device, everyone: _, reason } => {
+            let which = match (person, vendor, device) {
+                (Some(person), _, _) => Cutting::Person(person),
+                (_, Some(vendor), _) => Cutting::Vendor(vendor),
+                (_, _, Some(device)) => Cutting::Device(device),
+                (None, None, None) => Cutting::Everyone,
+            };
+            cut_all(&which, &reason, context).await
+        }
+    }
+}
+
+async fn list(filter: &SessionFilter, context: &Context) -> Result<(), CliError> {
+    context.authority(Act::ReadLog).await?;
+    let rows = context.store().await?.sessions(filter).await?;
+    if context.json {
+        return output::print_json(&rows.iter().map(listing).collect::<Vec<_>>());
+    }
+    let rows: Vec<Shown> =
+        rows.into_iter().map(|row| Shown { opened: context.show(row.opening.opened), row }).collect();
+    output::list(
+        context,
+        &rows,
+        &[
+            ("セッション", |shown| shown.row.opening.id.to_string()),
+            ("開始", |shown| shown.opened.clone()),
+            ("時間", |shown| duration(&shown.row)),
+            ("保守要員", |shown| shown.row.opening.person.to_string()),
+            ("機器", |shown| format!("{} ({})", shown.row.opening.device, shown.row.opening.account)),
+            ("作業", |shown| shown.row.opening.work.to_string()),
+            ("接続元", |shown| shown.row.opening.source.to_string()),
+            ("終了理由", |shown| shown.row.closing.as_ref().map_or("接続中".into(), |end| end.code.clone())),
+        ],
+    )
+}
+
+#[derive(serde::Serialize)]
+struct Shown {
+    opened: String,
+    row: SessionRow,
+}
+
+/// A session as programs read it: flat, with the end beside the beginning.
+fn listing(row: &SessionRow) -> Value {
+    let mut value = json!(row.opening);
+    if let Value::Object(fields) = &mut value {
+        let closing = row.closing.as_ref();
+        fields.insert("closed".into(), json!(closing.map(|end| end.at)));
+        fields.insert("reason".into(), json!(closing.map(|end| &end.code)));
+        fields.insert("reason_text".into(), json!(closing.map(|end| &end.reason)));
+        fields.insert("counts".into(), json!(closing.map(|end| end.counts)));
+        fields.insert("cut".into(), json!(row.cut));
+    }
+    value
+}
+
+fn duration(row: &SessionRow) -> String {
+    let end = row.closing.as_ref().map_or_else(chrono::Utc::now, |end| end.at);
+    let seconds = (end - row.opening.opened).num_seconds().max(0);
+    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+async fn show(id: &str, context: &Context) -> Result<(), CliError> {
+    let (_, _) = context.authority(Act::ReadLog).await?;
+    let store = context.store().await?;
+    let row = store.session(id).await?;
+    let session = row.opening.id;
+    let folder = folder(&row, context)?;
+    let index = replay::open(&folder);
+    let channels = store.channels(session).await?;
+    let transfers: Vec<Value> = match &index {
+        // The recording knows transfers of a live session, and of one that a crash ended, as well.
+        Ok(index) => index.transfers.iter().map(|transfer| json!(transfer)).collect(),
+        Err(_) => store.transfers(session).await?,
+    };
+    let events = store.events_of_session(session).await?;
+    let mut value = listing(&row);
+    if let Value::Object(fields) = &mut value {
+        fields.insert("channels".into(), json!(index.as_ref().map(|index| index.channels.clone()).unwrap_or_default()));
+        fields.insert("opened_channels".into(), json!(channels));
+        fields.insert("transfers".into(), json!(transfers));
+        fields.insert("recording".into(), json!(folder));
+        fields.insert("whole".into(), json!(index.as_ref().is_ok_and(|index| index.manifest.is_some())));
+        fields.insert("events".into(), json!(events.iter().map(|event| event.seq).collect::<Vec<_>>()));
+    }
+    output::one(context, &value, || describe(&row, &index, context))
+}
+
+fn describe(
+    row: &SessionRow,
+    index: &Result<replay::Index, sekimori_audit::recording::RecordingError>,
+    context: &Context,
+) -> String {
+    let opening = &row.opening;
+    let mut lines = vec![
+        format!("セッション: {}", opening.id),
+        format!("保守要員:   {} ({})  接続元 {}", opening.person, opening.vendor, opening.source),
+        format!("機器:       {} ({})  作業 {}", opening.device, output::visible(&opening.account), opening.work),
+        format!("開始:       {}  {}", context.show(opening.opened), duration(row)),
+    ];
+    match &row.closing {
+        Some(end) => lines.push(format!("終了:       {}  {}（{}）", context.show(end.at), end.reason, end.code)),
+        None => lines.push("終了:       接続中".into()),
+    }
+    match index {
+        Ok(index) => {
+            for channel in &index.channels {
+                let command = channel.command.as_deref().map(output::visible).unwrap_or_default();
+                lines.push(format!("チャネル {}: {:?} {command}", channel.channel, channel.kind));
+            }
+            for transfer in &index.transfers {
+                let arrow = match transfer.direction {
+                    Direction::ToDevice => "→機器",
+                    Direction::FromDevice => "←機器",
+                };
+                let path = output::visible(&transfer.path);
+                let whole = if transfer.complete { "" } else { "（未完了）" };
+                lines.push(format!(
+                    "転送 {arrow}: {path}  {} バイト  SHA-256 {}{whole}",
+                    transfer.size, transfer.sha256
+                ));
+            }
+            if index.manifest.is_none() && row.closing.is_some() {
+                lines.push("操作記録:   途中で途切れています（異常終了）".into());
+            }
+        }
+        Err(fault) => lines.push(format!("操作記録:   読めません: {fault}")),
+    }
+    lines.join("\n")
+}
+
+/// Where the session's recording is.
+fn folder(row: &SessionRow, context: &Context) -> Result<PathBuf, CliError> {
+    let limits = sekimori_audit::recording::Limits::default();
+    let recordings = sekimori_audit::recording::Recordings::open(context.config.recordings_dir(), limits)?;
+    Ok(recordings.folder_of(row.opening.id, row.opening.opened))
+}
+
+async fn cut(id: &str, reason: &str, context: &Context) -> Result<(), CliError> {
+    let (_, actor) = context.authority(Act::CutOff).await?;
+    if reason.trim().is_empty() {
+        return Err(CliError::Usage("say why with --reason: the person reads it, and the record needs it".into()));
+    }
+    let store = context.store().await?;
+    let row = store.session(id).await?;
+    if row.closing.is_some() {
+        return Err(CliError::Conflict(format!("session {} has ended already", row.opening.id)));
+    }
+    let session = row.opening.id;
+    let event = context.event(Kind::SessionCut, &actor, json!({ "reason": reason }));
+    store.ask_cut(&Cutting::Session(session), reason, event).await?;
+    match ended(store, session).await? {
+        Some(row) => output::one(context, &listing(&row), || format!("session {session} is cut")),
+        None => Err(CliError::Failed(format!(
+            "the cut of {session} is recorded, but no gateway has carried it out yet: is `sekimori serve` running?"
+        ))),
+    }
+}
+
+async fn cut_all(which: &Cutting, reason: &str, context: &Context) -> Result<(), CliError> {
+    let (_, actor) = context.authority(Act::CutOff).await?;
+    let store = context.store().await?;
+    let event = context.event(Kind::SessionCut, &actor, json!({ "reason": reason }));
+    let asked = store.ask_cut(which, reason, event).await?;
+    for session in &asked {
+        if ended(store, *session).await?.is_none() {
+            return Err(CliError::Failed(format!(
+                "the cut of {session} is recorded, but no gateway has carried it out yet"
+            )));
+        }
+    }
+    output::one(context, &asked, || format!("{} sessions are cut", asked.len()))
+}
+
+/// Waits until a gateway has carried the cut out.
+async fn ended(store: &Store, session: uuid::Uuid) -> Result<Option<SessionRow>, CliError> {
+    for _look in 0..100 {
+        let row = store.session(&session.to_string()).await?;
+        if row.closing.is_some() {
+            return Ok(Some(row));
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    Ok(None)
+}
+
+/// The event of looking at a recording, written before anything is shown.
+async fn note_viewing(row: &SessionRow, kind: Kind, how: &str, context: &Context, act: Act) -> Result<(), CliError> {
+    let (_, actor) = context.authority(act).await?;
+    let event = Event {
+        person: Some(row.opening.person.clone()),
+        vendor: Some(row.opening.vendor.clone()),
+        device: Some(row.opening.device.clone()),
+        work: Some(row.opening.work.clone()),
+        session: Some(row.opening.id),
+        ..context.event(kind, &actor, json!({ "how": how }))
+    };
+    context.store().await?.record(event).await?;
+    Ok(())
+}

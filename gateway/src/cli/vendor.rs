@@ -1,0 +1,239 @@
+//! Verbs about vendors (事業者): contract, networks, responsible person.
+
+use super::context::{Context, date};
+use super::error::CliError;
+use super::output;
+use chrono::{DateTime, NaiveTime, TimeZone, Utc};
+use ipnet::IpNet;
+use sekimori_audit::event::{Event, Kind};
+use sekimori_policy::authority::Act;
+use sekimori_policy::facts::{Period, Status, Vendor};
+use sekimori_policy::id::VendorId;
+use serde_json::json;
+
+/// Verbs about vendors.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Add a vendor under contract
+    Add {
+        /// Its ID
+        id: VendorId,
+        /// Its name, as the hospital writes it
+        #[arg(long)]
+        name: String,
+        #[command(flatten)]
+        details: Details,
+    },
+    /// List all vendors
+    List,
+    /// Show one vendor
+    Show {
+        /// Its ID
+        id: VendorId,
+    },
+    /// Change what is given; the rest stays
+    Change {
+        /// Its ID
+        id: VendorId,
+        /// Its name
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        details: Details,
+    },
+    /// Switch a vendor off for a time: its people's sessions end
+    Suspend {
+        /// Its ID
+        id: VendorId,
+    },
+    /// Switch a suspended vendor on again
+    Resume {
+        /// Its ID
+        id: VendorId,
+    },
+    /// Switch a vendor off for good
+    Retire {
+        /// Its ID
+        id: VendorId,
+    },
+}
+
+/// What may be said of a vendor.
+#[derive(Debug, clap::Args)]
+pub struct Details {
+    /// The first day of the contract
+    #[arg(long, value_name = "DATE", requires = "contract_until")]
+    contract_from: Option<String>,
+    /// The last day of the contract
+    #[arg(long, value_name = "DATE", requires = "contract_from")]
+    contract_until: Option<String>,
+    /// A network its people come from; repeat for more
+    #[arg(long = "source", value_name = "CIDR", value_parser = network)]
+    sources: Vec<IpNet>,
+    /// The responsible person (責任者)
+    #[arg(long)]
+    responsible: Option<String>,
+    /// The PSIRT contact
+    #[arg(long)]
+    psirt: Option<String>,
+}
+
+/// A network, or one address.
+///
+/// # Errors
+/// A text that says what a network looks like.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse::<std::net::IpAddr>().map(|address| IpNet::from(address.to_canonical()));
+    text.parse::<IpNet>().or_else(|_| address()).map_err(|_| format!("{text} is no network: write 203.0.113.0/24"))
+}
+
+impl Details {
+    fn apply(&self, vendor: &mut Vendor, contract: Option<Period>) {
+        if let Some(contract) = contract {
+            vendor.contract = Some(contract);
+        }
+        if !self.sources.is_empty() {
+            vendor.sources.clone_from(&self.sources);
+        }
+        if let Some(responsible) = &self.responsible {
+            vendor.responsible.clone_from(responsible);
+        }
+        if let Some(psirt) = &self.psirt {
+            vendor.psirt.clone_from(psirt);
+        }
+    }
+
+    /// From the first moment of the first day to the last moment of the last, in the hospital's zone.
+    fn contract(&self, context: &Context) -> Result<Option<Period>, CliError> {
+        let (Some(from), Some(until)) = (&self.contract_from, &self.contract_until) else { return Ok(None) };
+        let after = date(until)?.succ_opt().ok_or_else(|| CliError::Usage(format!("{until} is too far away")))?;
+        let period = Period { from: midnight(context, date(from)?)?, until: midnight(context, after)? };
+        if period.from >= period.until {
+            return Err(CliError::Usage(format!("the contract would end on {until}, before it begins on {from}")));
+        }
+        Ok(Some(period))
+    }
+}
+
+fn midnight(context: &Context, date: chrono::NaiveDate) -> Result<DateTime<Utc>, CliError> {
+    let midnight = context.zone().from_local_datetime(&date.and_time(NaiveTime::MIN)).earliest();
+    midnight
+        .map(|at| at.to_utc())
+        .ok_or_else(|| CliError::Usage(format!("{date} has no midnight in {}", context.zone())))
+}
+
+/// Does what the verb says.
+pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
+    match command {
+        Command::Add { id, name, details } => add(id, name, &details, context).await,
+        Command::List => {
+            context.authority(Act::ReadLedger).await?;
+            let vendors = context.store().await?.vendors().await?;
+            output::list(
+                context,
+                &vendors,
+                &[
+                    ("事業者", |vendor| vendor.id.to_string()),
+                    ("名称", |vendor| vendor.name.clone()),
+                    ("状態", |vendor| status(vendor.status).into()),
+                    ("契約終了", |vendor| vendor.contract.map_or("未設定".into(), |term| day(term.until))),
+                    ("接続元", |vendor| networks(&vendor.sources)),
+                ],
+            )
+        }
+        Command::Show { id } => {
+            context.authority(Act::ReadLedger).await?;
+            let vendor = context.store().await?.vendor(&id).await?;
+            let vendor = vendor.ok_or_else(|| CliError::NotFound(format!("no vendor {id} is registered")))?;
+            show(&vendor, context)
+        }
+        Command::Change { id, name, details } => {
+            let contract = details.contract(context)?;
+            let edit = |vendor: &mut Vendor| {
+                details.apply(vendor, contract);
+                if let Some(name) = name {
+                    vendor.name = name;
+                }
+            };
+            change(&id, "change", edit, context).await
+        }
+        Command::Suspend { id } => change(&id, "suspend", |vendor| vendor.status = Status::Suspended, context).await,
+        Command::Resume { id } => change(&id, "resume", |vendor| vendor.status = Status::Active, context).await,
+        Command::Retire { id } => change(&id, "retire", |vendor| vendor.status = Status::Retired, context).await,
+    }
+}
+
+async fn add(id: VendorId, name: String, details: &Details, context: &Context) -> Result<(), CliError> {
+    let (_, actor) = context.authority(Act::ManageVendors).await?;
+    let contract = details.contract(context)?;
+    let mut vendor = Vendor {
+        id: id.clone(),
+        name,
+        status: Status::Active,
+        contract: None,
+        sources: Vec::new(),
+        responsible: String::new(),
+        psirt: String::new(),
+    };
+    details.apply(&mut vendor, contract);
+    let event = Event { vendor: Some(id), ..context.event(Kind::VendorAdd, &actor, json!({ "vendor": vendor })) };
+    context.store().await?.add_vendor(&vendor, event).await?;
+    show(&vendor, context)
+}
+
+async fn change(
+    id: &VendorId,
+    what: &str,
+    edit: impl FnOnce(&mut Vendor) + Send,
+    context: &Context,
+) -> Result<(), CliError> {
+    let (_, actor) = context.authority(Act::ManageVendors).await?;
+    let store = context.store().await?;
+    let before = store.vendor(id).await?;
+    let mut after = before.clone().ok_or_else(|| CliError::NotFound(format!("no vendor {id} is registered")))?;
+    edit(&mut after);
+    let detail = json!({ "change": what, "before": before, "after": after });
+    let event = Event { vendor: Some(id.clone()), ..context.event(Kind::VendorChange, &actor, detail) };
+    let vendor = store.update_vendor(id, event, move |vendor| *vendor = after).await?;
+    show(&vendor, context)
+}
+
+fn show(vendor: &Vendor, context: &Context) -> Result<(), CliError> {
+    output::one(context, vendor, || {
+        let contract = vendor
+            .contract
+            .map_or("未設定".into(), |term| format!("{} – {}", context.show(term.from), context.show(term.until)));
+        [
+            format!("事業者:   {}  {}", vendor.id, output::visible(&vendor.name)),
+            format!("状態:     {}", status(vendor.status)),
+            format!("契約:     {contract}"),
+            format!("接続元:   {}", networks(&vendor.sources)),
+            format!("責任者:   {}", output::visible(&vendor.responsible)),
+            format!("PSIRT:    {}", output::visible(&vendor.psirt)),
+        ]
+        .join("\n")
+    })
+}
+
+/// A status, as screens name it.
+#[must_use]
+pub fn status(status: Status) -> &'static str {
+    match status {
+        Status::Active => "有効",
+        Status::Suspended => "停止",
+        Status::Retired => "廃止",
+    }
+}
+
+/// Networks, as screens name them.
+#[must_use]
+pub fn networks(networks: &[IpNet]) -> String {
+    if networks.is_empty() {
+        return "未設定".into();
+    }
+    networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn day(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d").to_string()
+}

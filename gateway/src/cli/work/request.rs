@@ -1,0 +1,274 @@
+//! Requests: what is applied for, and changing it.
+
+use super::{event, known, show, speaker};
+use crate::cli::context::{Context, date};
+use crate::cli::error::CliError;
+use chrono::Utc;
+use chrono_tz::Tz;
+use sekimori_policy::facts::{Channel, Person};
+use sekimori_policy::id::{DeviceId, PersonId, VendorId, WorkId};
+use sekimori_policy::window::Window;
+use sekimori_policy::work::{By, Request, Transition, Work};
+use serde_json::json;
+use std::collections::BTreeSet;
+
+/// A request, as it is typed.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Its ID; made from the date if none is chosen
+    id: Option<WorkId>,
+    /// The vendor
+    #[arg(long)]
+    vendor: VendorId,
+    /// A person who will do it; repeat for more
+    #[arg(long = "person", value_name = "PERSON", required = true)]
+    persons: Vec<PersonId>,
+    /// A device; repeat for more
+    #[arg(long = "device", value_name = "DEVICE", required = true)]
+    devices: Vec<DeviceId>,
+    /// What for (目的)
+    #[arg(long)]
+    purpose: String,
+    /// What will be done, step by step (作業計画書)
+    #[arg(long)]
+    plan: String,
+    #[command(flatten)]
+    window: WindowArgs,
+    #[command(flatten)]
+    terms: Terms,
+    /// The person who requests; without it, the one this is done as
+    #[arg(long, value_name = "PERSON")]
+    by: Option<PersonId>,
+}
+
+/// When.
+#[derive(Debug, clap::Args)]
+pub struct WindowArgs {
+    /// The start, in local time
+    #[arg(long, value_name = "TIME")]
+    start: String,
+    /// The end, in local time
+    #[arg(long, value_name = "TIME")]
+    end: String,
+    #[command(flatten)]
+    recurrence: Recurrence,
+}
+
+/// When again.
+#[derive(Debug, clap::Args)]
+pub struct Recurrence {
+    /// The time zone; the hospital's if none is named
+    #[arg(long)]
+    zone: Option<Tz>,
+    /// When again, as RFC 5545 says it: FREQ=WEEKLY;BYDAY=TU;COUNT=10
+    #[arg(long, value_name = "RRULE")]
+    rrule: Option<String>,
+    /// A date on which it does not recur; repeat for more
+    #[arg(long = "exclude", value_name = "DATE", requires = "rrule")]
+    excluded: Vec<String>,
+}
+
+/// On what terms.
+#[derive(Debug, clap::Args)]
+pub struct Terms {
+    /// What shall be opened (shell, exec, sftp, scp, forward:PORT); all that the devices offer if none is named
+    #[arg(long = "channel", value_name = "CHANNEL")]
+    channels: Vec<Channel>,
+    /// An account on the devices; any if none is named; repeat for more
+    #[arg(long = "account", value_name = "NAME")]
+    accounts: Vec<String>,
+    /// Personal data will be seen
+    #[arg(long)]
+    personal_data: bool,
+    /// Somebody of the hospital shall attend (立会い)
+    #[arg(long)]
+    attendance: bool,
+}
+
+/// Changes of a request, as they are typed: what is not given stays.
+#[derive(Debug, clap::Args)]
+pub struct Changes {
+    /// The work's ID
+    id: WorkId,
+    /// The persons who will do it, all of them
+    #[arg(long = "person", value_name = "PERSON")]
+    persons: Vec<PersonId>,
+    /// The devices, all of them
+    #[arg(long = "device", value_name = "DEVICE")]
+    devices: Vec<DeviceId>,
+    /// What for (目的)
+    #[arg(long)]
+    purpose: Option<String>,
+    /// What will be done (作業計画書)
+    #[arg(long)]
+    plan: Option<String>,
+    /// The start, in local time
+    #[arg(long, value_name = "TIME", requires = "end")]
+    start: Option<String>,
+    /// The end, in local time
+    #[arg(long, value_name = "TIME", requires = "start")]
+    end: Option<String>,
+    #[command(flatten)]
+    recurrence: Recurrence,
+    #[command(flatten)]
+    terms: Terms,
+    /// The person who changes it; without it, the one this is done as
+    #[arg(long, value_name = "PERSON")]
+    by: Option<PersonId>,
+}
+
+/// Puts a request forward.
+pub async fn request(args: Args, context: &Context) -> Result<(), CliError> {
+    let draft = drafted(&args, context).await?;
+    show(&submit(draft, &args, context).await?, context)
+}
+
+/// Puts a request forward and opens it at once.
+pub async fn emergency(args: Args, open: Transition, context: &Context) -> Result<(), CliError> {
+    let drafted = drafted(&args, context).await?;
+    let (person, actor) = context.person().await?;
+    // Whether this person may open it is known before anything is written.
+    let requester = speaker(args.by.as_ref(), context).await?.0;
+    drafted.apply(Transition::Submit, By::Person(&requester), Utc::now())?.apply(
+        open.clone(),
+        By::Person(&person),
+        Utc::now(),
+    )?;
+    let requested = submit(drafted, &args, context).await?;
+    let detail = json!({ "transition": open.code(), "by": person.id });
+    let opened = requested.apply(open, By::Person(&person), Utc::now())?;
+    context.store().await?.update_work(&requested, &opened, event(&opened, &actor, detail, context)).await?;
+    show(&opened, context)
+}
+
+async fn submit(draft: Work, args: &Args, context: &Context) -> Result<Work, CliError> {
+    let (person, actor) = speaker(args.by.as_ref(), context).await?;
+    let requested = draft.apply(Transition::Submit, By::Person(&person), Utc::now())?;
+    let detail = json!({ "transition": Transition::Submit.code(), "by": person.id });
+    context.store().await?.add_work(&requested, event(&requested, &actor, detail, context)).await?;
+    Ok(requested)
+}
+
+async fn drafted(args: &Args, context: &Context) -> Result<Work, CliError> {
+    let (person, _) = speaker(args.by.as_ref(), context).await?;
+    check_named(&args.vendor, &args.persons, context).await?;
+    let window = window(&args.window.start, &args.window.end, &args.window.recurrence, context)?;
+    let persons = args.persons.iter().cloned();
+    let devices = args.devices.iter().cloned();
+    let mut request = Request::new(args.purpose.clone(), args.plan.clone(), persons, devices, window);
+    request.channels = channels(&args.terms.channels, &args.devices, context).await?;
+    request.accounts = accounts(&args.terms.accounts);
+    request.personal_data_expected = args.terms.personal_data;
+    request.attendance = args.terms.attendance;
+    let id = match &args.id {
+        Some(id) => id.clone(),
+        None => new_id(context).await?,
+    };
+    Ok(Work::draft(id, args.vendor.clone(), request, &person, Utc::now())?)
+}
+
+/// `20261122-1`, `20261122-2`, …: short enough to be said over the telephone.
+async fn new_id(context: &Context) -> Result<WorkId, CliError> {
+    let day = Utc::now().with_timezone(&context.zone()).format("%Y%m%d").to_string();
+    let taken: BTreeSet<WorkId> = context.store().await?.works().await?.iter().map(|work| work.id().clone()).collect();
+    for number in 1..10_000 {
+        let id: WorkId = format!("{day}-{number}").parse()?;
+        if !taken.contains(&id) {
+            return Ok(id);
+        }
+    }
+    Err(CliError::Conflict(format!("too many pieces of work on {day}: choose an ID")))
+}
+
+/// A request for somebody of another vendor could never be used.
+async fn check_named(vendor: &VendorId, persons: &[PersonId], context: &Context) -> Result<(), CliError> {
+    let store = context.store().await?;
+    if store.vendor(vendor).await?.is_none() {
+        return Err(CliError::NotFound(format!("no vendor {vendor} is registered")));
+    }
+    for id in persons {
+        let person: Option<Person> = store.person(id).await?;
+        match person {
+            None => return Err(CliError::NotFound(format!("no person {id} is registered"))),
+            Some(person) if person.vendor.as_ref() != Some(vendor) => {
+                return Err(CliError::Usage(format!("{id} does not work for {vendor}: name its own people")));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn window(start: &str, end: &str, recurrence: &Recurrence, context: &Context) -> Result<Window, CliError> {
+    let zone = recurrence.zone.unwrap_or(context.zone());
+    let (start, end) = (context.local(start, zone)?, context.local(end, zone)?);
+    let window = match &recurrence.rrule {
+        None => Window::once(start, end, zone),
+        Some(rrule) => {
+            let excluded = recurrence.excluded.iter().map(|text| date(text)).collect::<Result<Vec<_>, _>>()?;
+            Window::recurring(start, end, zone, rrule, excluded)
+        }
+    };
+    // A window that cannot be is a mistake at the keyboard, not a refusal.
+    window.map_err(|fault| CliError::Usage(fault.to_string()))
+}
+
+/// What was asked for; without a word, all that the devices offer.
+async fn channels(asked: &[Channel], devices: &[DeviceId], context: &Context) -> Result<BTreeSet<Channel>, CliError> {
+    let mut offered = BTreeSet::new();
+    for id in devices {
+        let record = context.store().await?.device(id).await?;
+        let record = record.ok_or_else(|| CliError::NotFound(format!("no device {id} is registered")))?;
+        offered.extend(record.device.channels);
+    }
+    if asked.is_empty() {
+        return Ok(offered);
+    }
+    match asked.iter().find(|channel| !offered.contains(channel)) {
+        Some(missing) => {
+            Err(CliError::Usage(format!("none of the devices offers {missing}: see `sekimori device show`")))
+        }
+        None => Ok(asked.iter().copied().collect()),
+    }
+}
+
+fn accounts(asked: &[String]) -> Option<BTreeSet<String>> {
+    (!asked.is_empty()).then(|| asked.iter().cloned().collect())
+}
+
+/// Changes a request. What is not given stays as it is.
+pub async fn edit(changes: Changes, context: &Context) -> Result<(), CliError> {
+    let before = known(&changes.id, context).await?;
+    let (person, actor) = speaker(changes.by.as_ref(), context).await?;
+    let mut request = before.request().clone();
+    if !changes.persons.is_empty() {
+        check_named(before.vendor(), &changes.persons, context).await?;
+        request.persons = changes.persons.into_iter().collect();
+    }
+    if !changes.devices.is_empty() {
+        request.devices = changes.devices.into_iter().collect();
+    }
+    if let Some(purpose) = changes.purpose {
+        request.purpose = purpose;
+    }
+    if let Some(plan) = changes.plan {
+        request.plan = plan;
+    }
+    if let (Some(start), Some(end)) = (&changes.start, &changes.end) {
+        request.window = window(start, end, &changes.recurrence, context)?;
+    }
+    if !changes.terms.channels.is_empty() {
+        let devices: Vec<DeviceId> = request.devices.iter().cloned().collect();
+        request.channels = channels(&changes.terms.channels, &devices, context).await?;
+    }
+    if let Some(asked) = accounts(&changes.terms.accounts) {
+        request.accounts = Some(asked);
+    }
+    request.personal_data_expected |= changes.terms.personal_data;
+    request.attendance |= changes.terms.attendance;
+    let edit = Transition::Edit(Box::new(request));
+    let detail = json!({ "transition": edit.code(), "by": person.id, "before": before.request() });
+    let after = before.apply(edit, By::Person(&person), Utc::now())?;
+    context.store().await?.update_work(&before, &after, event(&after, &actor, detail, context)).await?;
+    show(&after, context)
+}

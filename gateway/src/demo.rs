@@ -1,0 +1,148 @@
+//! `sekimori demo`: a small hospital on loopback, with equipment that this program simulates itself.
+//!
+//! What it does is real: the same store, the same gate, real SSH on both sides. Only the equipment is made up. Every
+//! command works against its folder, also while it runs.
+
+pub mod device;
+mod hospital;
+
+use crate::cli::init;
+use crate::config::Config;
+use crate::serve;
+use crate::store::Store;
+use anyhow::{Context as _, bail};
+use chrono::{DateTime, TimeDelta, Utc};
+use hospital::{DemoDevice, DemoPerson};
+use serde_json::json;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// What the demonstration may be told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The folder for everything; it must be empty or missing
+    #[arg(long, default_value = "sekimori-demo")]
+    dir: PathBuf,
+    /// The address on which the gateway listens for SSH; port 0 takes any free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:2222")]
+    ssh: SocketAddr,
+    /// Use this PostgreSQL database, which must be empty, instead of a SQLite file
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+}
+
+/// Runs the demonstration until Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// What stood in the way of starting.
+pub async fn run(args: Args, json: bool) -> anyhow::Result<()> {
+    let made = init::make(&plan(&args)).await?;
+    let config = Config::read(&made.config)?;
+    let database = config.database().map_err(anyhow::Error::msg)?;
+    let store = Store::open(&database, serve::master_key(&config)?).await?;
+    let (people, devices) = hospital::furnish(&store, &config).await.context("cannot furnish the demonstration")?;
+    store.close().await;
+    let serving = serve::start(config.clone()).await?;
+    let Some(ssh) = serving.addresses.first() else { bail!("the gateway listens nowhere") };
+    if json {
+        println!("{}", ready(&config, &made.config, *ssh, &people, &devices)?);
+    } else {
+        print!("{}", greeting(&made.config, *ssh, &people, &devices, &config));
+    }
+    serve::until_stopped(&serving.gate, &made.config).await
+}
+
+fn plan(args: &Args) -> init::Plan {
+    init::Plan {
+        folder: args.dir.clone(),
+        hospital: "関守記念病院（デモ）".into(),
+        zone: chrono_tz::Asia::Tokyo,
+        ssh: args.ssh,
+        database: args.database.clone(),
+        administrator: hospital::administrator(),
+        // The demonstration ends with its terminal: nobody waits a minute for sessions that are left.
+        shutdown_grace_seconds: 2,
+    }
+}
+
+/// The one line of JSON that scripts wait for.
+fn ready(
+    config: &Config,
+    config_path: &Path,
+    ssh: SocketAddr,
+    people: &[DemoPerson],
+    devices: &[DemoDevice],
+) -> anyhow::Result<String> {
+    let public = |name: &str| std::fs::read_to_string(config.keys_dir().join(name)).map(|line| line.trim().to_owned());
+    let line = json!({
+        "ssh": {
+            "host": ssh.ip().to_string(),
+            "port": ssh.port(),
+            "host_key": public("ssh_host_ed25519_key.pub")?,
+            "ca_key": public("user_ca.pub")?,
+        },
+        "data_dir": config.data_dir().canonicalize()?,
+        "config": config_path.canonicalize()?,
+        "people": people,
+        "devices": devices.iter().map(DemoDevice::listing).collect::<Vec<_>>(),
+    });
+    Ok(line.to_string())
+}
+
+/// What to type, for each kind of user.
+fn greeting(
+    config_path: &Path,
+    ssh: SocketAddr,
+    people: &[DemoPerson],
+    devices: &[DemoDevice],
+    config: &Config,
+) -> String {
+    let (host, port) = (ssh.ip(), ssh.port());
+    let path = config_path.display();
+    let zone = config.hospital.zone;
+    let mut text = String::from("\n関守 Sekimori — demonstration. Ctrl-C ends it.\n\nEquipment (simulated):\n");
+    for device in devices {
+        let open = device.open_until.map_or_else(
+            || "closed".into(),
+            |until: DateTime<Utc>| format!("open until {}", until.with_timezone(&zone).format("%H:%M %Z")),
+        );
+        text.push_str(&format!("  {:<10} {:<24} {open}\n", device.id.to_string(), device.name));
+    }
+    text.push_str("\nPeople (password, then a one-time code from the secret):\n");
+    for person in people {
+        let role = person.vendor.as_ref().map_or_else(|| person.role.to_owned(), ToString::to_string);
+        let (id, password, secret) = (person.id.as_str(), person.password.as_str(), person.totp_secret.as_str());
+        text.push_str(&format!("  {id:<14} {role:<14} {password}   {secret}\n"));
+    }
+    let codes = "a code:        oathtool --totp -b SECRET       (or add the secret to any authenticator app)";
+    let key = people.iter().find_map(|person| person.key_file.as_ref()).map_or_else(String::new, |key| {
+        format!("  with a key:    ssh -p {port} -i {} eng1+ct-01@{host}     (key + password)\n", key.display())
+    });
+    text.push_str(&format!(
+        "
+As the vendor's engineer:
+  a shell:       ssh -p {port} eng1+ct-01@{host}
+{key}  the menu:      ssh -p {port} eng1@{host}
+  files:         sftp -P {port} eng1+ct-01@{host}
+  a port:        ssh -N -L 8080:ct-01:{web} -p {port} eng1@{host}     then open http://127.0.0.1:8080/
+  {codes}
+
+As the hospital (in another terminal):
+  sekimori --config {path} session list
+  sekimori --config {path} session watch ID        sekimori --config {path} session cut ID --reason \"…\"
+  sekimori --config {path} --as approver work list
+  sekimori --config {path} --as approver work approve pacs-update
+
+As the auditor:
+  sekimori --config {path} --as auditor session replay ID
+  sekimori --config {path} --as auditor ledger list
+  sekimori --config {path} --as auditor log list
+
+",
+        web = devices.first().and_then(|device| device.ports.first()).copied().unwrap_or_default(),
+    ));
+    text
+}
+
+/// When the demonstration's open windows end, counted from its start.
+const OPEN_FOR: TimeDelta = TimeDelta::hours(8);

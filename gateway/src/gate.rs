@@ -1,0 +1,137 @@
+//! What every part of the running gateway shares: configuration, store, keys, recordings, the open sessions.
+
+use crate::config::Config;
+use crate::people::password::Passwords;
+use crate::people::throttle::Throttle;
+use crate::session::live::Live;
+use crate::session::{Caller, End};
+use crate::store::{Store, StoreError};
+use russh::keys::PrivateKey;
+use sekimori_audit::recording::Recordings;
+use sekimori_certs::ssh_ca::UserCa;
+use sekimori_policy::facts::Facts;
+use sekimori_policy::id::DeviceId;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The running gateway.
+pub struct Gate {
+    config: RwLock<Arc<Config>>,
+    /// State and events.
+    pub store: Store,
+    /// Where recordings are written.
+    pub recordings: Recordings,
+    /// The CA that carries sign-ins, and that equipment may trust.
+    pub user_ca: UserCa,
+    /// The gateway's own host keys.
+    pub host_keys: Vec<PrivateKey>,
+    /// Failures, counted after the source check.
+    pub throttle: Mutex<Throttle>,
+    /// Looks at passwords, a bounded number at a time.
+    pub passwords: Passwords,
+    /// This gateway's name among those that share a database; the same when it starts again.
+    pub instance: String,
+    /// The open sessions.
+    pub live: Live,
+    /// Supervisors of sessions: the gateway stops after the last.
+    pub sessions: TaskTracker,
+    stopping: CancellationToken,
+    killed: CancellationToken,
+}
+
+/// What a gateway is put together from.
+pub struct Parts {
+    /// State and events.
+    pub store: Store,
+    /// Where recordings are written.
+    pub recordings: Recordings,
+    /// The CA that carries sign-ins.
+    pub user_ca: UserCa,
+    /// The gateway's own host keys.
+    pub host_keys: Vec<PrivateKey>,
+    /// Looks at passwords.
+    pub passwords: Passwords,
+    /// This gateway's name.
+    pub instance: String,
+}
+
+impl Gate {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(config: Config, parts: Parts) -> Self {
+        let Parts { store, recordings, user_ca, host_keys, passwords, instance } = parts;
+        Self {
+            config: RwLock::new(Arc::new(config)),
+            store,
+            recordings,
+            user_ca,
+            host_keys,
+            throttle: Mutex::default(),
+            passwords,
+            instance,
+            live: Live::default(),
+            sessions: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            killed: CancellationToken::new(),
+        }
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> Arc<Config> {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another configuration in force (SIGHUP).
+    pub fn reconfigure(&self, config: Config) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    /// All that a decision about this caller and device rests on.
+    ///
+    /// # Errors
+    /// When the database does not answer; nothing is decided on half of the facts.
+    pub async fn facts(&self, caller: &Caller, device: &DeviceId, account: Option<&str>) -> Result<Facts, StoreError> {
+        let demands = self.config().demands.clone();
+        let person = &caller.person.id;
+        self.store.facts(person, Some(device), account, caller.source, caller.factors.clone(), demands).await
+    }
+
+    /// Whether the gateway takes no new sessions any more.
+    #[must_use]
+    pub fn stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    /// Whether the time to end by itself is over, and what cannot be written now is left to the next start.
+    #[must_use]
+    pub fn killed(&self) -> bool {
+        self.killed.is_cancelled()
+    }
+
+    /// Takes no new sessions, lets the open ones end by themselves for the configured time, then ends them.
+    pub async fn stop(&self) {
+        self.stopping.cancel();
+        self.sessions.close();
+        let grace = Duration::from_secs(self.config().ssh.shutdown_grace_seconds);
+        if tokio::time::timeout(grace, self.sessions.wait()).await.is_err() {
+            self.stop_now().await;
+        }
+    }
+
+    /// Ends the open sessions; what the database does not take in time is left to the next start.
+    pub async fn stop_now(&self) {
+        self.live.end_all(&End::Shutdown);
+        if tokio::time::timeout(Duration::from_secs(10), self.sessions.wait()).await.is_err() {
+            self.killed.cancel();
+            tokio::time::timeout(Duration::from_secs(2), self.sessions.wait()).await.ok();
+        }
+    }
+
+    /// Resolves when the gateway begins to stop.
+    pub async fn stop_asked(&self) {
+        self.stopping.cancelled().await;
+    }
+}

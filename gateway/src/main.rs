@@ -1,0 +1,15 @@
+//! Sekimori (関守): the one door through which vendors maintain a hospital's equipment from far away.
+
+mod cli;
+mod config;
+mod demo;
+mod gate;
+mod people;
+mod serve;
+mod session;
+mod ssh;
+mod store;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

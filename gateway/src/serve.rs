@@ -1,0 +1,174 @@
+//! `sekimori serve`: puts the parts together, closes what a crash left open, and serves until it is told to stop.
+
+use crate::config::Config;
+use crate::gate::{Gate, Parts};
+use crate::people::password::Passwords;
+use crate::session::live;
+use crate::ssh::server;
+use crate::store::{Closing, Counts, Store};
+use anyhow::Context as _;
+use chrono::Utc;
+use sekimori_audit::event::{Actor, Event, Kind};
+use sekimori_audit::recording::{Limits, Recordings};
+use sekimori_certs::host_key::HostKeys;
+use sekimori_certs::secret::MasterKey;
+use sekimori_certs::ssh_ca::UserCa;
+use serde_json::json;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Passwords looked at at once: each takes 19 MiB and a core for some tens of milliseconds.
+const PASSWORDS_AT_ONCE: usize = 4;
+
+/// A gateway that accepts connections.
+pub struct Serving {
+    /// The running gateway.
+    pub gate: Arc<Gate>,
+    /// The addresses that it listens on, with the ports that the system chose where 0 was asked for.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// Serves until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// What stood in the way of starting, with its place and remedy.
+pub async fn run(config: Config, config_path: &Path) -> anyhow::Result<()> {
+    let serving = start(config).await?;
+    for address in &serving.addresses {
+        tracing::info!(%address, "listening for SSH");
+    }
+    until_stopped(&serving.gate, config_path).await
+}
+
+/// Starts everything; returns when connections are accepted.
+///
+/// # Errors
+/// What stood in the way, with its place and remedy.
+pub async fn start(config: Config) -> anyhow::Result<Serving> {
+    let parts = parts(&config).await?;
+    close_what_a_crash_left_open(&parts).await?;
+    let mut listeners = Vec::new();
+    for address in &config.ssh.listen {
+        let listener = TcpListener::bind(address).await;
+        listeners.push(listener.with_context(|| format!("cannot listen on {address}: is another program there?"))?);
+    }
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
+    let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "addresses": addresses, "instance": parts.instance });
+    let seen = parts
+        .store
+        .record(Event { detail, ..Event::new(Utc::now(), Kind::Start, Actor::gateway()) })
+        .await
+        .context("cannot record the start")?;
+    let gate = Arc::new(Gate::new(config, parts));
+    tokio::spawn(live::watch(gate.clone(), seen));
+    for listener in listeners {
+        tokio::spawn(server::serve(gate.clone(), listener));
+    }
+    Ok(Serving { gate, addresses })
+}
+
+/// Serves what was started until SIGTERM or Ctrl-C; SIGHUP reads the configuration again.
+///
+/// # Errors
+/// When the signals cannot be listened for.
+pub async fn until_stopped(gate: &Arc<Gate>, config_path: &Path) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => reload(gate, config_path).await,
+        }
+    }
+    tracing::info!("stopping: new sessions are refused, open ones may end by themselves");
+    // A second signal does not wait for them any longer.
+    tokio::select! {
+        () = gate.stop() => {}
+        _ = terminate.recv() => gate.stop_now().await,
+        _ = interrupt.recv() => gate.stop_now().await,
+    }
+    gate.store.record(Event::new(Utc::now(), Kind::Stop, Actor::gateway())).await.context("cannot record the stop")?;
+    gate.store.close().await;
+    Ok(())
+}
+
+async fn reload(gate: &Gate, config_path: &Path) {
+    let config = match Config::read(config_path) {
+        Ok(config) => config,
+        Err(fault) => {
+            return tracing::error!(%fault, "the configuration was not read again; the old one stays in force");
+        }
+    };
+    let event =
+        Event { detail: json!({ "path": config_path }), ..Event::new(Utc::now(), Kind::Reload, Actor::gateway()) };
+    match gate.store.record(event).await {
+        Ok(_) => {
+            gate.reconfigure(config);
+            tracing::info!("the configuration was read again; addresses and storage change at the next start");
+        }
+        Err(fault) => tracing::error!(%fault, "the configuration was not read again; the old one stays in force"),
+    }
+}
+
+async fn parts(config: &Config) -> anyhow::Result<Parts> {
+    let master_key = master_key(config)?;
+    let database = config.database().map_err(anyhow::Error::msg)?;
+    let limits = Limits { reserve_bytes: config.recording.reserve_mib << 20 };
+    Ok(Parts {
+        store: Store::open(&database, master_key).await?,
+        recordings: Recordings::open(config.recordings_dir(), limits)?,
+        user_ca: UserCa::load(&config.user_ca())?,
+        host_keys: HostKeys::load(&config.keys_dir())?.private_keys(),
+        passwords: Passwords::new(PASSWORDS_AT_ONCE)?,
+        instance: instance(),
+    })
+}
+
+/// The master key: the systemd credential where there is one, else the file.
+///
+/// # Errors
+/// When it cannot be read, or others can.
+pub fn master_key(config: &Config) -> Result<MasterKey, sekimori_certs::CertsError> {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
+    MasterKey::load(&config.master_key(), credentials.as_deref().map(Path::new))
+}
+
+/// The machine's name: gateways that share a database run on machines of their own.
+fn instance() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "sekimori".to_owned() } else { name.to_owned() }
+}
+
+/// After a crash sessions stand open in the database that nobody serves any more.
+async fn close_what_a_crash_left_open(parts: &Parts) -> anyhow::Result<()> {
+    for row in parts.store.sessions_left_open_by(&parts.instance).await? {
+        let opening = &row.opening;
+        let now = Utc::now();
+        let event = Event {
+            person: Some(opening.person.clone()),
+            vendor: Some(opening.vendor.clone()),
+            device: Some(opening.device.clone()),
+            work: Some(opening.work.clone()),
+            session: Some(opening.id),
+            sign_in: Some(opening.sign_in),
+            source: Some(opening.source.address()),
+            detail: json!({ "reason": "crash" }),
+            ..Event::new(now, Kind::SessionClose, Actor::gateway())
+        };
+        let closing = Closing {
+            at: now,
+            code: "crash".into(),
+            reason: "ゲートウェイが異常終了しました。 / The gateway had ended without closing this session.".into(),
+            counts: Counts::default(),
+        };
+        parts.store.close_session(opening.id, &closing, event).await?;
+        tracing::warn!(session = %opening.id, "closed a session that an earlier crash had left open");
+    }
+    Ok(())
+}

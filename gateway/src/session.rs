@@ -1,0 +1,389 @@
+//! A session: one person at one device, from the decision to the confirmed end.
+//!
+//! [`open`] reads top to bottom: facts, decision, durable event, running recording. Each step consumes what the last
+//! one gave, so that a skipped step does not compile; [`crate::ssh::equipment::dial`] wants the permit and the
+//! recording. From then on a supervisor ([`supervise`]) lives beside the session: it warns, and it cuts, out of band.
+
+pub mod backlog;
+mod end;
+mod forward;
+pub mod live;
+pub mod relay;
+mod supervise;
+
+pub use end::End;
+pub use forward::forward;
+
+use crate::gate::Gate;
+use crate::store::{Counts, Opening, StoreError};
+use backlog::Cuttable;
+use chrono::{DateTime, Utc};
+use relay::Screen;
+use sekimori_audit::event::{Actor, Event, Kind};
+use sekimori_audit::recording::{Recording, RecordingError, SessionHead, Tap};
+use sekimori_policy::decide::{Decision, Denial, Permit, decide};
+use sekimori_policy::error::PolicyError;
+use sekimori_policy::facts::{Factors, Facts, Language, Person, Source};
+use sekimori_policy::id::{DeviceId, WorkId};
+use sekimori_policy::work::{By, Transition};
+use serde_json::json;
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+/// A person who has proved who they are.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who.
+    pub person: Person,
+    /// What was proved.
+    pub factors: Factors,
+    /// The sign-in that this stands on.
+    pub sign_in: Uuid,
+    /// Where from.
+    pub source: Source,
+    /// Whether a certificate carried the sign-in here.
+    pub carried: bool,
+}
+
+impl Caller {
+    /// The language to speak with this person.
+    #[must_use]
+    pub fn language(&self) -> Language {
+        self.person.language
+    }
+}
+
+/// Why no session opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The decision denied.
+    #[error("denied")]
+    Denied(Denial),
+    /// The database did not answer, or refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The recording could not start, so nothing starts.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// The work changed under the decision: it no longer begins.
+    #[error(transparent)]
+    Work(#[from] PolicyError),
+    /// The work was there when it was decided on, and is not any more.
+    #[error("the work is gone")]
+    WorkGone,
+    /// The gateway is being stopped.
+    #[error("the gateway is being stopped")]
+    Stopping,
+}
+
+impl Refusal {
+    /// What the person reads: every reason, in their language. Faults of the gateway's own are told without detail.
+    #[must_use]
+    pub fn sentences(&self, language: Language) -> Vec<String> {
+        let ja = language == Language::Ja;
+        match self {
+            Self::Denied(denial) => denial.reasons().iter().map(|reason| reason.sentence(language)).collect(),
+            Self::Store(_) if ja => vec!["ゲートウェイのデータベースが応答しません。病院に連絡してください。".into()],
+            Self::Store(_) => vec!["The gateway's database does not answer. Tell the hospital.".into()],
+            Self::Recording(_) if ja => {
+                vec!["操作記録を開始できないため、接続できません。病院に連絡してください。".into()]
+            }
+            Self::Recording(_) => vec!["The recording cannot start, so nothing starts. Tell the hospital.".into()],
+            Self::Work(_) | Self::WorkGone if ja => vec!["作業の状態が変わりました。もう一度接続してください。".into()],
+            Self::Work(_) | Self::WorkGone => vec!["The work has just changed. Connect again.".into()],
+            Self::Stopping if ja => vec!["ゲートウェイを停止しています。".into()],
+            Self::Stopping => vec!["The gateway is being stopped.".into()],
+        }
+    }
+}
+
+/// A session that is open: the permit holds, the recording runs, the event is durable.
+pub struct Session {
+    /// The session's number, in every event and in the recording's path.
+    pub id: Uuid,
+    /// Who is connected.
+    pub caller: Caller,
+    /// When it opened.
+    pub opened: DateTime<Utc>,
+    /// What is being written.
+    pub recording: Recording,
+    permit: watch::Sender<Arc<Permit>>,
+    account: String,
+    device: DeviceId,
+    ended: CancellationToken,
+    end: OnceLock<End>,
+    channels: AtomicU32,
+    transfers: AtomicU32,
+    to_device: AtomicU64,
+    from_device: AtomicU64,
+    screens: Mutex<Vec<(Weak<Screen>, Tap)>>,
+    sockets: Mutex<Vec<Weak<Cuttable>>>,
+    tasks: TaskTracker,
+    last_active: AtomicI64,
+}
+
+/// Opens a session, or says every reason why not. Nothing is half done: a recording that does not start closes the
+/// session's row again.
+pub async fn open(
+    gate: &Arc<Gate>,
+    caller: &Caller,
+    device: &DeviceId,
+    account: Option<&str>,
+    hang_up: HangUp,
+) -> Result<Arc<Session>, Refusal> {
+    if gate.stopping() {
+        return Err(Refusal::Stopping);
+    }
+    let facts = gate.facts(caller, device, account).await?;
+    let now = Utc::now();
+    let permit = match decide(&facts, now) {
+        Decision::Permit(permit) => permit,
+        Decision::Denial(denial) => {
+            gate.store.record(denied(caller, device, account, &denial, now)).await?;
+            return Err(Refusal::Denied(denial));
+        }
+    };
+    let (id, recording) = begin(gate, caller, &permit, &facts, now).await?;
+    let session = Arc::new(Session {
+        id,
+        caller: caller.clone(),
+        opened: now,
+        recording,
+        account: permit.account().to_owned(),
+        device: device.clone(),
+        permit: watch::Sender::new(Arc::new(permit)),
+        ended: CancellationToken::new(),
+        end: OnceLock::new(),
+        channels: AtomicU32::new(0),
+        transfers: AtomicU32::new(0),
+        to_device: AtomicU64::new(0),
+        from_device: AtomicU64::new(0),
+        screens: Mutex::default(),
+        sockets: Mutex::default(),
+        tasks: TaskTracker::new(),
+        last_active: AtomicI64::new(now.timestamp()),
+    });
+    gate.live.insert(&session);
+    let supervisor = supervise::supervise(gate.clone(), session.clone(), hang_up);
+    gate.sessions.spawn(supervisor);
+    Ok(session)
+}
+
+/// Ends the person's connection; for a session that is cut while its connection carries nothing else.
+pub type HangUp = Arc<dyn Fn(Uuid) + Send + Sync>;
+
+/// The event that is durable before the device is dialled, then the recording that runs before anything is relayed.
+async fn begin(
+    gate: &Gate,
+    caller: &Caller,
+    permit: &Permit,
+    facts: &Facts,
+    now: DateTime<Utc>,
+) -> Result<(Uuid, Recording), Refusal> {
+    let id = Uuid::now_v7();
+    let shared = facts
+        .device
+        .iter()
+        .flat_map(|device| &device.accounts)
+        .any(|account| account.name == permit.account() && account.shared);
+    let event = Event {
+        person: Some(caller.person.id.clone()),
+        vendor: Some(permit.vendor().clone()),
+        device: Some(permit.device().clone()),
+        work: Some(permit.work().clone()),
+        session: Some(id),
+        sign_in: Some(caller.sign_in),
+        source: Some(caller.source.address()),
+        detail: json!({
+            "account": permit.account(),
+            "shared_account": shared,
+            "factors": caller.factors.methods,
+            "until": permit.until(),
+            "until_because": permit.until_because().code(),
+            "awaiting_retrospective_approval": permit.awaiting_retrospective_approval(),
+        }),
+        ..Event::new(now, Kind::SessionOpen, Actor::person(caller.person.id.clone()))
+    };
+    let opening = Opening {
+        id,
+        person: caller.person.id.clone(),
+        vendor: permit.vendor().clone(),
+        device: permit.device().clone(),
+        account: permit.account().to_owned(),
+        shared,
+        work: permit.work().clone(),
+        source: caller.source,
+        sign_in: caller.sign_in,
+        methods: caller.factors.methods.clone(),
+        opened: now,
+        until: permit.until(),
+        instance: gate.instance.clone(),
+    };
+    begin_work(gate, caller, permit.work(), now).await?;
+    gate.store.open_session(&opening, event).await?;
+    let head = SessionHead {
+        session: id,
+        opened: now,
+        person: caller.person.id.clone(),
+        vendor: Some(permit.vendor().clone()),
+        device: permit.device().clone(),
+        account: permit.account().to_owned(),
+        work: permit.work().clone(),
+        source: caller.source.address(),
+        gateway: gate.config().hospital.name.clone(),
+    };
+    match gate.recordings.start(head).await {
+        Ok(recording) => Ok((id, recording)),
+        Err(fault) => {
+            let end = End::RecordingFailed(fault.to_string());
+            supervise::close_row(gate, id, caller, permit.device(), permit.work(), &end, Counts::default()).await;
+            Err(fault.into())
+        }
+    }
+}
+
+/// Tells the piece of work that a session of it opens. Whoever changed it at the same moment is read again.
+async fn begin_work(gate: &Gate, caller: &Caller, id: &WorkId, now: DateTime<Utc>) -> Result<(), Refusal> {
+    const TRIES: u32 = 10;
+    let mut tries = 0;
+    loop {
+        let work = gate.store.work(id).await?.ok_or(Refusal::WorkGone)?;
+        let begun = work.apply(Transition::Begin, By::Person(&caller.person), now)?;
+        let event = Event {
+            person: Some(caller.person.id.clone()),
+            vendor: Some(work.vendor().clone()),
+            work: Some(id.clone()),
+            sign_in: Some(caller.sign_in),
+            source: Some(caller.source.address()),
+            detail: json!({ "transition": Transition::Begin.code() }),
+            ..Event::new(now, Kind::Work, Actor::person(caller.person.id.clone()))
+        };
+        match gate.store.update_work(&work, &begun, event).await {
+            Ok(()) => return Ok(()),
+            Err(StoreError::Conflict { .. }) if tries < TRIES => tries += 1,
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+}
+
+fn denied(caller: &Caller, device: &DeviceId, account: Option<&str>, denial: &Denial, now: DateTime<Utc>) -> Event {
+    let codes: Vec<_> = denial.reasons().iter().map(sekimori_policy::reason::Reason::code).collect();
+    Event {
+        person: Some(caller.person.id.clone()),
+        vendor: caller.person.vendor.clone(),
+        device: Some(device.clone()),
+        sign_in: Some(caller.sign_in),
+        source: Some(caller.source.address()),
+        detail: json!({ "account": account, "reasons": codes }),
+        ..Event::new(now, Kind::AccessDenied, Actor::person(caller.person.id.clone()))
+    }
+}
+
+impl Session {
+    /// The permit in force. It changes when the facts do.
+    #[must_use]
+    pub fn permit(&self) -> Arc<Permit> {
+        self.permit.borrow().clone()
+    }
+
+    /// The device.
+    #[must_use]
+    pub fn device(&self) -> &DeviceId {
+        &self.device
+    }
+
+    /// The account on the device.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// Whether the session has been told to end.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
+    /// Resolves when the session has been told to end.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Tells the session to end. The first reason counts.
+    pub fn end(&self, reason: End) {
+        self.end.get_or_init(|| reason);
+        self.ended.cancel();
+    }
+
+    /// The reason why it ended, once it was told to.
+    #[must_use]
+    pub fn reason(&self) -> Option<&End> {
+        self.end.get()
+    }
+
+    /// Notes bytes that the person sent: they are counted, and an idle session ends.
+    pub fn sent_to_device(&self, bytes: usize) {
+        self.to_device.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.active();
+    }
+
+    /// Notes bytes that the device sent.
+    pub fn came_from_device(&self, bytes: usize) {
+        self.from_device.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.active();
+    }
+
+    /// Notes a file that went through.
+    pub fn transferred(&self) {
+        self.transfers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn active(&self) {
+        self.last_active.store(Utc::now().timestamp(), Ordering::Relaxed);
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            to_device_bytes: self.to_device.load(Ordering::Relaxed),
+            from_device_bytes: self.from_device.load(Ordering::Relaxed),
+            channels: self.channels.load(Ordering::Relaxed),
+            transfers: self.transfers.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The number of the next channel, from 1.
+    pub fn next_channel(&self) -> u32 {
+        self.channels.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Makes a channel's work part of this session: the session closes after its last channel.
+    pub async fn track<T>(&self, work: impl Future<Output = T>) -> T {
+        self.tasks.track_future(work).await
+    }
+
+    /// Lets the session cut a socket towards the device when it ends.
+    pub fn keep_socket(&self, socket: &Arc<Cuttable>) {
+        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.has_ended() {
+            socket.cut().ok();
+        }
+        sockets.retain(|socket| socket.strong_count() > 0);
+        sockets.push(Arc::downgrade(socket));
+    }
+
+    /// Lets the supervisor's notices appear here for as long as the screen lives.
+    pub fn show_notices_on(&self, screen: &Arc<Screen>, tap: &Tap) {
+        let mut screens = self.screens.lock().unwrap_or_else(PoisonError::into_inner);
+        screens.retain(|(screen, _)| screen.strong_count() > 0);
+        screens.push((Arc::downgrade(screen), tap.clone()));
+    }
+
+    fn screens(&self) -> Vec<(Arc<Screen>, Tap)> {
+        let screens = self.screens.lock().unwrap_or_else(PoisonError::into_inner);
+        screens.iter().filter_map(|(screen, tap)| Some((screen.upgrade()?, tap.clone()))).collect()
+    }
+}

@@ -1,0 +1,95 @@
+//! One forwarded TCP connection (`ssh -L`): the device's port on one side, a `direct-tcpip` channel on the other.
+//!
+//! As in [`super::relay`], every byte is on record before it is passed on. The device's socket is read only as fast
+//! as the person's client takes the bytes, and half-closing travels in both directions.
+
+use super::Session;
+use super::backlog::Backlog;
+use super::relay::{LAST_WORDS, Outcome, Pass, Screen, pump};
+use bytes::BytesMut;
+use russh::{ChannelMsg, ChannelReadHalf};
+use sekimori_audit::recording::{Output, Tap};
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+/// Bytes read from the device's socket at once.
+const READ: usize = 64 << 10;
+
+/// Relays until both sides have ended, or either is gone. The caller ends it from outside by dropping the future.
+pub async fn forward(
+    mut person: ChannelReadHalf,
+    backlog: &Backlog,
+    screen: &Screen,
+    device: TcpStream,
+    tap: &Tap,
+    session: &Session,
+) -> Outcome {
+    let (device_read, device_write) = device.into_split();
+    let mut up = Up { device: device_write, tap, session };
+    let down = down(device_read, screen, tap, session);
+    tokio::pin!(down);
+    let up = pump(&mut person, backlog, VecDeque::new(), &mut up);
+    tokio::pin!(up);
+    tokio::select! {
+        outcome = &mut up => outcome.unwrap_or(Outcome::PersonClosed),
+        outcome = &mut down => match outcome {
+            // The device has said all it will; the person may still be sending.
+            Outcome::DeviceClosed => up.await.unwrap_or(Outcome::DeviceClosed),
+            other => other,
+        },
+    }
+}
+
+struct Up<'a> {
+    device: OwnedWriteHalf,
+    tap: &'a Tap,
+    session: &'a Session,
+}
+
+impl Pass for Up<'_> {
+    fn patience(&self) -> Option<Duration> {
+        Some(LAST_WORDS)
+    }
+
+    async fn pass(&mut self, message: ChannelMsg) -> Result<ControlFlow<()>, Outcome> {
+        match message {
+            ChannelMsg::Data { data } => {
+                self.session.sent_to_device(data.len());
+                self.tap.from_person(&data).await.map_err(Outcome::Recorder)?;
+                self.device.write_all(&data).await.map_err(|_| Outcome::DeviceLost)?;
+            }
+            ChannelMsg::Eof => self.device.shutdown().await.map_err(|_| Outcome::DeviceLost)?,
+            ChannelMsg::Close => return Ok(ControlFlow::Break(())),
+            _ => {}
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+async fn down(mut device: OwnedReadHalf, screen: &Screen, tap: &Tap, session: &Session) -> Outcome {
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.reserve(READ);
+        match device.read_buf(&mut buffer).await {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(_) => return Outcome::DeviceLost,
+        }
+        let data = buffer.split().freeze();
+        session.came_from_device(data.len());
+        if let Err(fault) = tap.from_device(Output::Stdout, &data).await {
+            return Outcome::Recorder(fault);
+        }
+        if screen.write.data_bytes(data).await.is_err() {
+            return Outcome::PersonClosed;
+        }
+    }
+    match screen.write.eof().await {
+        Ok(()) => Outcome::DeviceClosed,
+        Err(_) => Outcome::PersonClosed,
+    }
+}

@@ -1,0 +1,152 @@
+//! The sessions that are open in this process, and the watch over the facts they stand on.
+//!
+//! Whoever changes something writes an event in the same transaction, so the event log is the feed of changes: the
+//! gateway looks for new events several times a second, decides every session's case again when one of them can
+//! matter, and cuts what is no longer permitted. The command line needs no other way to reach a running gateway.
+
+use super::{Caller, End, Session};
+use crate::gate::Gate;
+use chrono::Utc;
+use sekimori_audit::event::Kind;
+use sekimori_policy::decide::{Decision, decide};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// How often new events are looked for: a cut takes effect within a second.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// Events read at once.
+const BATCH: u32 = 500;
+
+/// How long sessions go on while the database does not answer.
+const STORE_GRACE: Duration = Duration::from_secs(30);
+
+/// The open sessions.
+#[derive(Default)]
+pub struct Live(Mutex<HashMap<Uuid, Arc<Session>>>);
+
+impl Live {
+    /// Adds a session.
+    pub fn insert(&self, session: &Arc<Session>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(session.id, session.clone());
+    }
+
+    /// Takes a session out.
+    pub fn remove(&self, id: Uuid) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// All of them, now.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Session>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Ends every session for the same reason.
+    pub fn end_all(&self, reason: &End) {
+        for session in self.all() {
+            session.end(reason.clone());
+        }
+    }
+}
+
+/// Watches the event log from `seen` on, until the gateway stops.
+pub async fn watch(gate: Arc<Gate>, mut seen: i64) {
+    let mut last_answer = Instant::now();
+    let mut tick = tokio::time::interval(INTERVAL);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        match tokio::time::timeout(STORE_GRACE, look(&gate, seen)).await {
+            Ok(Ok(newest)) => {
+                seen = newest;
+                last_answer = Instant::now();
+            }
+            Ok(Err(fault)) => tracing::error!(%fault, "the database does not answer"),
+            Err(_) => tracing::error!("the database does not answer in time"),
+        }
+        if last_answer.elapsed() > STORE_GRACE {
+            gate.live.end_all(&End::StoreUnavailable);
+        }
+    }
+}
+
+async fn look(gate: &Gate, seen: i64) -> Result<i64, crate::store::StoreError> {
+    let newest = gate.store.last_seq().await?;
+    if newest == seen {
+        return Ok(seen);
+    }
+    let mut kinds = Vec::new();
+    let mut at = seen;
+    while at < newest {
+        let events = gate.store.events_since(at, BATCH).await?;
+        let Some(last) = events.last() else { break };
+        at = last.seq;
+        for event in &events {
+            kinds.push(event.event()?.kind);
+        }
+    }
+    if kinds.contains(&Kind::SessionCut) {
+        cut_what_was_asked(gate).await?;
+    }
+    if kinds.iter().any(|kind| changes_facts(*kind)) {
+        for session in gate.live.all() {
+            decide_again(gate, &session).await?;
+        }
+    }
+    Ok(newest)
+}
+
+/// Whether an event of this kind can change a decision. An unknown kind, from a newer program, may.
+fn changes_facts(kind: Kind) -> bool {
+    !matches!(
+        kind,
+        Kind::Init
+            | Kind::Start
+            | Kind::Stop
+            | Kind::SourceRefused
+            | Kind::SignIn
+            | Kind::SignInFailed
+            | Kind::SignInCarried
+            | Kind::AccessDenied
+            | Kind::SessionOpen
+            | Kind::SessionChannel
+            | Kind::SessionTransfer
+            | Kind::SessionCut
+            | Kind::SessionClose
+            | Kind::RecordingViewed
+            | Kind::RecordingExported
+            | Kind::LedgerImport
+            | Kind::LedgerExport
+            | Kind::LedgerChange
+    )
+}
+
+async fn cut_what_was_asked(gate: &Gate) -> Result<(), crate::store::StoreError> {
+    let asked = gate.store.cut_requests(&gate.instance).await?;
+    for session in gate.live.all() {
+        if let Some((_, request)) = asked.iter().find(|(id, _)| *id == session.id) {
+            session.end(End::Cut { reason: request.reason.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Decides a session's case again on today's facts: a permit replaces the old one, a denial cuts.
+pub async fn decide_again(gate: &Gate, session: &Session) -> Result<(), crate::store::StoreError> {
+    let Caller { sign_in, carried, .. } = &session.caller;
+    if *carried && gate.store.sign_in(*sign_in).await?.is_none_or(|sign_in| sign_in.revoked.is_some()) {
+        session.end(End::SignInRevoked);
+        return Ok(());
+    }
+    let facts = gate.facts(&session.caller, session.device(), Some(session.account())).await?;
+    match decide(&facts, Utc::now()) {
+        Decision::Permit(permit) => {
+            session.permit.send_replace(Arc::new(permit));
+        }
+        Decision::Denial(denial) => session.end(End::Denied(denial.reasons().to_vec())),
+    }
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! The SSH side: who may speak to us at all, who they prove to be, and what their channels become.
+
+mod channels;
+pub mod equipment;
+mod forward;
+mod login;
+mod menu;
+mod proxy_protocol;
+mod record;
+pub mod server;
+mod sign_in;
+mod start;
+mod texts;
+mod user_name;

@@ -1,0 +1,176 @@
+//! One connection's shared state, and what its channels become: a device, the menu, a carried sign-in, a forward.
+//!
+//! Opening a channel never blocks the connection: each is served by a task of its own.
+
+use super::user_name::UserName;
+use super::{forward, start};
+use crate::gate::Gate;
+use crate::session::backlog::{Congestion, Cuttable};
+use crate::session::{self, Caller, End, HangUp, Refusal, Session};
+use russh::server::{ChannelOpenHandle, Handle, Msg};
+use russh::{Channel, ChannelOpenFailure};
+use sekimori_policy::facts::Source;
+use sekimori_policy::id::DeviceId;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use uuid::Uuid;
+
+/// One SSH connection of a person.
+pub struct Connection {
+    /// The gateway.
+    pub gate: Arc<Gate>,
+    /// Where from.
+    pub source: Source,
+    /// How many of its channels lag behind.
+    pub congestion: Arc<Congestion>,
+    caller: OnceLock<SignedIn>,
+    socket: Arc<Cuttable>,
+    closed: AtomicBool,
+    channels: AtomicUsize,
+    sessions: Mutex<Vec<Arc<Session>>>,
+    /// Held while a session opens, so that two channels do not open two.
+    opening: tokio::sync::Mutex<()>,
+}
+
+/// What is known once the factors were proved.
+pub struct SignedIn {
+    /// Who.
+    pub caller: Caller,
+    /// Where to.
+    pub target: UserName,
+    /// The connection, for replies.
+    pub handle: Handle,
+}
+
+/// A channel's place among those at once; given back on drop.
+pub struct Place(Arc<Connection>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.channels.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Connection {
+    /// A connection that has yet to sign in. `socket` is to hang up with.
+    pub fn new(gate: Arc<Gate>, source: Source, socket: Arc<Cuttable>) -> Arc<Self> {
+        Arc::new(Self {
+            gate,
+            source,
+            congestion: Arc::default(),
+            caller: OnceLock::new(),
+            socket,
+            closed: AtomicBool::new(false),
+            channels: AtomicUsize::new(0),
+            sessions: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// The factors were proved. Only the first time counts: who a connection is never changes.
+    pub fn sign_in(&self, caller: Caller, target: UserName, handle: Handle) {
+        self.caller.set(SignedIn { caller, target, handle }).ok();
+    }
+
+    /// Whether the factors were proved.
+    pub fn signed_in(&self) -> bool {
+        self.caller.get().is_some()
+    }
+
+    /// The connection is over: its sessions end.
+    pub fn closed(&self) {
+        self.closed.store(true, Ordering::Release);
+        for session in self.sessions.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            session.end(End::PersonLeft);
+        }
+    }
+
+    /// A `session` channel: what it becomes is told by the request that follows.
+    pub async fn open_session(self: &Arc<Self>, channel: Channel<Msg>, reply: ChannelOpenHandle) {
+        let Some(place) = self.place() else {
+            return reply.reject(ChannelOpenFailure::ResourceShortage).await;
+        };
+        reply.accept().await;
+        let connection = self.clone();
+        tokio::spawn(async move {
+            if let Some(signed_in) = connection.caller.get() {
+                start::session_channel(&connection, signed_in, channel).await;
+            }
+            drop(place);
+        });
+    }
+
+    /// A `direct-tcpip` channel: accepted when the device's port has answered.
+    pub async fn open_forward(
+        self: &Arc<Self>,
+        channel: Channel<Msg>,
+        host: String,
+        port: u32,
+        originator: String,
+        reply: ChannelOpenHandle,
+    ) {
+        let Some(place) = self.place() else {
+            return reply.reject(ChannelOpenFailure::ResourceShortage).await;
+        };
+        let connection = self.clone();
+        tokio::spawn(async move {
+            if let Some(signed_in) = connection.caller.get() {
+                let forward = forward::Forward { host, port, originator };
+                forward::forward_channel(&connection, signed_in, channel, forward, reply).await;
+            }
+            drop(place);
+        });
+    }
+
+    fn place(self: &Arc<Self>) -> Option<Place> {
+        let limit = self.gate.config().ssh.max_channels;
+        let place = Place(self.clone());
+        // The place counts itself before it is judged, so that two at once cannot both be the last.
+        (self.channels.fetch_add(1, Ordering::Relaxed) < limit).then_some(place)
+    }
+
+    /// The session of this connection towards a device and account: the open one, or a new one.
+    ///
+    /// # Errors
+    /// [`Refusal`] with every reason.
+    pub async fn session(
+        self: &Arc<Self>,
+        caller: &Caller,
+        device: &DeviceId,
+        account: Option<&str>,
+    ) -> Result<Arc<Session>, Refusal> {
+        let _one_at_a_time = self.opening.lock().await;
+        if let Some(open) = self
+            .open_sessions()
+            .into_iter()
+            .find(|session| session.device() == device && account.is_none_or(|account| account == session.account()))
+        {
+            return Ok(open);
+        }
+        let session = session::open(&self.gate, caller, device, account, self.hang_up()).await?;
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).push(session.clone());
+        // The person may have left while it opened: then nobody else would end it.
+        if self.closed.load(Ordering::Acquire) {
+            session.end(End::PersonLeft);
+        }
+        Ok(session)
+    }
+
+    fn open_sessions(&self) -> Vec<Arc<Session>> {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.retain(|session| !session.has_ended());
+        sessions.clone()
+    }
+
+    /// Shuts the person's socket down when the ended session was the connection's last.
+    fn hang_up(self: &Arc<Self>) -> HangUp {
+        let connection = Arc::downgrade(self);
+        Arc::new(move |ended: Uuid| {
+            if let Some(connection) = connection.upgrade()
+                && connection.open_sessions().iter().all(|session| session.id == ended)
+            {
+                connection.socket.cut().ok();
+            }
+        })
+    }
+}

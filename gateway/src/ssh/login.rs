@@ -1,0 +1,355 @@
+//! Who is this? Factors in the order that stock clients bring them: a key first or not, then password and code.
+//!
+//! Unknown names, wrong passwords and wrong codes look alike and take alike: the same prompts, the same work, the
+//! same answer. Failures count against a person only from a source that is allowed for that person, so that
+//! strangers lock nobody out.
+
+use super::server::Fault;
+use super::texts;
+use super::user_name::UserName;
+use crate::gate::Gate;
+use crate::people::password::Verdict;
+use crate::people::throttle::{Admission, Throttle};
+use crate::people::totp;
+use crate::session::Caller;
+use crate::store::SignIn;
+use chrono::Utc;
+use russh::keys::Certificate;
+use russh::keys::ssh_key::{HashAlg, PublicKey};
+use russh::server::Auth;
+use russh::{MethodKind, MethodSet};
+use sekimori_audit::event::{Actor, Event, Kind};
+use sekimori_policy::facts::{Factors, Method, Person, Source, Status};
+use serde_json::json;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Instant;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// One connection's sign-in, until it succeeds.
+pub struct Login {
+    gate: Arc<Gate>,
+    source: Source,
+    /// Everything below belongs to this user name; another one starts over.
+    user: String,
+    key: Option<String>,
+    password: Option<Zeroizing<String>>,
+    asked: Vec<Asked>,
+    attempts: u32,
+    done: Option<(Caller, UserName)>,
+}
+
+/// For a person who has no seed: the same work. `spend_totp_step` would refuse it in any case.
+const NOBODYS_SEED: [u8; 20] = [0; 20];
+
+/// What the last prompts asked for, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Password,
+    Code,
+}
+
+impl Login {
+    /// A sign-in from this source, with nothing proved.
+    pub fn new(gate: Arc<Gate>, source: Source) -> Self {
+        Self {
+            gate,
+            source,
+            user: String::new(),
+            key: None,
+            password: None,
+            asked: Vec::new(),
+            attempts: 0,
+            done: None,
+        }
+    }
+
+    /// The result, once.
+    pub fn take(&mut self) -> Option<(Caller, UserName)> {
+        self.done.take()
+    }
+
+    /// Binds what was proved to one user name.
+    fn bind(&mut self, user: &str) {
+        if self.user != user {
+            self.user = user.to_owned();
+            (self.key, self.password, self.done) = (None, None, None);
+            self.asked.clear();
+        }
+    }
+
+    /// A key that the client could prove: a person's own, or one that carries a sign-in. Saying no spares a
+    /// passphrase or a touch for keys that are of no use here, as OpenSSH does.
+    pub async fn key_offered(&mut self, user: &str, key: &PublicKey) -> Result<Auth, Fault> {
+        self.bind(user);
+        let Some(person) = self.known_person().await? else { return Ok(Auth::reject()) };
+        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+        let welcome = self.owns(&person, &fingerprint).await? || self.carries(&person, &fingerprint).await?;
+        Ok(if welcome { Auth::Accept } else { Auth::reject() })
+    }
+
+    async fn owns(&self, person: &Person, fingerprint: &str) -> Result<bool, Fault> {
+        Ok(self.gate.store.keys(&person.id).await?.iter().any(|key| key.fingerprint == fingerprint))
+    }
+
+    /// Whether a certificate for this key, from here, carries a sign-in now.
+    async fn carries(&self, person: &Person, fingerprint: &str) -> Result<bool, Fault> {
+        let carried = self.gate.store.carried_sign_ins(Utc::now()).await?;
+        Ok(carried.iter().any(|sign_in| {
+            sign_in.person == person.id
+                && sign_in.source == self.source
+                && sign_in.key_fingerprint.as_deref() == Some(fingerprint)
+        }))
+    }
+
+    /// A key that was proved: possession. A factor of another kind has to follow.
+    pub async fn key_proved(&mut self, user: &str, key: &PublicKey) -> Result<Auth, Fault> {
+        self.bind(user);
+        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+        let Some(person) = self.known_person().await? else { return Ok(Auth::reject()) };
+        if !self.owns(&person, &fingerprint).await? {
+            return Ok(Auth::reject());
+        }
+        // OpenSSH tries a key before the certificate that lies beside it. While one carries a sign-in, the client is
+        // asked for a key once more, and then moves on to the certificate; without one the password is next.
+        let carried = self.carries(&person, &fingerprint).await?;
+        let methods = [MethodKind::KeyboardInteractive, MethodKind::Password, MethodKind::PublicKey];
+        match self.key.replace(fingerprint) {
+            None if carried => Ok(proceed(&methods)),
+            Some(_) if carried => {
+                Ok(Auth::Reject { proceed_with_methods: Some(MethodSet::from(&methods[..])), partial_success: false })
+            }
+            _ => Ok(proceed(&[MethodKind::KeyboardInteractive, MethodKind::Password])),
+        }
+    }
+
+    /// The `password` method. With a key it completes the sign-in; without, the code is asked for next, whatever was
+    /// typed: nothing is said about the password alone.
+    pub async fn password(&mut self, user: &str, typed: &str) -> Result<Auth, Fault> {
+        self.bind(user);
+        let typed = Zeroizing::new(typed.to_owned());
+        if self.wants_code() {
+            self.password = Some(typed);
+            return Ok(proceed(&[MethodKind::KeyboardInteractive]));
+        }
+        self.judge(typed, None).await
+    }
+
+    /// The `keyboard-interactive` method (RFC 4256): prompts, then answers.
+    pub async fn interactive(&mut self, user: &str, answers: Option<Vec<bytes::Bytes>>) -> Result<Auth, Fault> {
+        self.bind(user);
+        let Some(answers) = answers else { return Ok(self.ask()) };
+        let asked = std::mem::take(&mut self.asked);
+        if asked.is_empty() || answers.len() != asked.len() {
+            return Ok(Auth::reject());
+        }
+        let mut password = self.password.take();
+        let mut code = None;
+        for (asked, answer) in asked.into_iter().zip(answers) {
+            // A text that is no UTF-8 is no password of ours; it is judged like any wrong one.
+            let answer = Zeroizing::new(String::from_utf8_lossy(&answer).into_owned());
+            match asked {
+                Asked::Password => password = Some(answer),
+                Asked::Code => code = Some(answer),
+            }
+        }
+        self.judge(password.unwrap_or_default(), code).await
+    }
+
+    fn ask(&mut self) -> Auth {
+        self.asked.clear();
+        let mut prompts = Vec::new();
+        if self.password.is_none() {
+            self.asked.push(Asked::Password);
+            prompts.push((Cow::Borrowed(texts::PASSWORD), false));
+        }
+        if self.wants_code() {
+            self.asked.push(Asked::Code);
+            prompts.push((Cow::Borrowed(texts::CODE), false));
+        }
+        Auth::Partial { name: Cow::Borrowed(""), instructions: Cow::Borrowed(""), prompts: Cow::Owned(prompts) }
+    }
+
+    /// A code follows the password unless a key was proved and the hospital does not demand the code on top.
+    fn wants_code(&self) -> bool {
+        self.key.is_none() || self.gate.config().demands.methods.contains(&Method::Totp)
+    }
+
+    /// The person, if this is one who may sign in at all from here: everybody else is treated alike.
+    async fn known_person(&self) -> Result<Option<Person>, Fault> {
+        let Some(target) = UserName::parse(&self.user) else { return Ok(None) };
+        let Some(person) = self.gate.store.person(&target.person).await? else { return Ok(None) };
+        let allowed = self.gate.store.source_is_allowed_for(&person, self.source).await?;
+        Ok((person.status == Status::Active && allowed).then_some(person))
+    }
+
+    /// Judges password and code together. The same work is done for a person who does not exist.
+    async fn judge(&mut self, typed: Zeroizing<String>, code: Option<Zeroizing<String>>) -> Result<Auth, Fault> {
+        let person = self.known_person().await?;
+        // Failures of strangers to this name count under a name of their own: nobody is locked out by others.
+        let name = match &person {
+            Some(person) => person.id.to_string(),
+            None => format!("? {} {}", self.source, self.user),
+        };
+        let admitted = self.admitted(person.as_ref(), &name).await?;
+        let proved = self.prove(person.as_ref(), typed, code).await?;
+        match (person, proved) {
+            (Some(person), Some(methods)) if admitted => {
+                self.throttle().proved(self.source, &name, self.attempts);
+                self.succeed(person, methods).await
+            }
+            (person, _) => {
+                self.fail(person).await?;
+                Ok(Auth::reject())
+            }
+        }
+    }
+
+    fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        self.gate.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the throttle lets this attempt through. `false`: locked until the hospital forgives the failures.
+    async fn admitted(&mut self, person: Option<&Person>, name: &str) -> Result<bool, Fault> {
+        let failures = match person {
+            Some(person) => self.gate.store.failures(&person.id).await?,
+            None => 0,
+        };
+        self.attempts += 1;
+        loop {
+            let admission = self.throttle().attempt(self.source, name, failures, Instant::now());
+            match admission {
+                Admission::Now => return Ok(true),
+                Admission::Locked => return Ok(false),
+                Admission::Later(wait) => tokio::time::sleep(wait).await,
+            }
+        }
+    }
+
+    /// The methods proved, if every one that was asked for was.
+    async fn prove(
+        &self,
+        person: Option<&Person>,
+        typed: Zeroizing<String>,
+        code: Option<Zeroizing<String>>,
+    ) -> Result<Option<BTreeSet<Method>>, Fault> {
+        let store = &self.gate.store;
+        let (hash, seed) = match person {
+            Some(person) => (store.password_hash(&person.id).await?, store.totp_seed(&person.id).await?),
+            None => (None, None),
+        };
+        let verdict = self.gate.passwords.verify(typed, hash).await?;
+        let seed = seed.unwrap_or_else(|| Zeroizing::new(NOBODYS_SEED.to_vec()));
+        let step = code.as_ref().and_then(|code| totp::matching_step(&seed, code, Utc::now()));
+        let Some(person) = person else { return Ok(None) };
+        if verdict != Verdict::Proved || (code.is_some() && step.is_none()) {
+            return Ok(None);
+        }
+        let mut methods = BTreeSet::from([Method::Password]);
+        if let Some(step) = step {
+            if !store.spend_totp_step(&person.id, step).await? {
+                return Ok(None);
+            }
+            methods.insert(Method::Totp);
+        }
+        if self.key.is_some() {
+            methods.insert(Method::SshKey);
+        }
+        Ok(Some(methods))
+    }
+
+    async fn succeed(&mut self, person: Person, methods: BTreeSet<Method>) -> Result<Auth, Fault> {
+        let Some(target) = UserName::parse(&self.user) else { return Ok(Auth::reject()) };
+        let id = Uuid::now_v7();
+        let proved_at = Utc::now();
+        let sign_in = SignIn {
+            id,
+            person: person.id.clone(),
+            source: self.source,
+            methods: methods.clone(),
+            proved_at,
+            key_fingerprint: self.key.clone(),
+            certificate_serial: None,
+            expires: None,
+            revoked: None,
+        };
+        let event = Event {
+            sign_in: Some(id),
+            detail: json!({ "factors": methods, "key": self.key }),
+            ..self.event(&person, Kind::SignIn)
+        };
+        self.gate.store.open_sign_in(&sign_in, event).await?;
+        let factors = Factors { methods, proved_at, until: None };
+        let caller = Caller { person, factors, sign_in: id, source: self.source, carried: false };
+        self.done = Some((caller, target));
+        Ok(Auth::Accept)
+    }
+
+    async fn fail(&self, person: Option<Person>) -> Result<(), Fault> {
+        match person {
+            Some(person) => {
+                let event = self.event(&person, Kind::SignInFailed);
+                self.gate.store.sign_in_failed(&person.id, event).await?;
+            }
+            None => {
+                // What was typed as a name may be a password typed too early: it is not written down.
+                let event = Event {
+                    source: Some(self.source.address()),
+                    detail: json!({ "person": "unknown, inactive or not allowed from here" }),
+                    ..Event::new(Utc::now(), Kind::SignInFailed, Actor::gateway())
+                };
+                self.gate.store.record(event).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A certificate of ours: the factors were proved when it was issued.
+    pub async fn certificate(&mut self, user: &str, certificate: &Certificate) -> Result<Auth, Fault> {
+        self.bind(user);
+        let Some(target) = UserName::parse(user) else { return Ok(Auth::reject()) };
+        let Some(person) = self.known_person().await? else { return Ok(Auth::reject()) };
+        let now = Utc::now();
+        let checked = self.gate.user_ca.check(certificate, person.id.as_str(), self.source.address(), now);
+        let checked = match checked {
+            Ok(checked) => checked,
+            Err(fault) => {
+                tracing::info!(person = %person.id, %fault, "a certificate was refused");
+                let event = Event {
+                    detail: json!({ "certificate": fault.to_string() }),
+                    ..self.event(&person, Kind::SignInFailed)
+                };
+                self.gate.store.record(event).await?;
+                return Ok(Auth::reject());
+            }
+        };
+        let serial = i64::try_from(checked.serial).unwrap_or(-1);
+        let Some(sign_in) = self.gate.store.sign_in_of_certificate(serial).await? else { return Ok(Auth::reject()) };
+        let bound = sign_in.person == person.id
+            && sign_in.source == self.source
+            && sign_in.key_fingerprint.as_deref() == Some(&checked.fingerprint)
+            && sign_in.revoked.is_none();
+        if !bound {
+            return Ok(Auth::reject());
+        }
+        let factors = Factors { methods: sign_in.methods, proved_at: sign_in.proved_at, until: sign_in.expires };
+        let caller = Caller { person, factors, sign_in: sign_in.id, source: self.source, carried: true };
+        self.done = Some((caller, target));
+        Ok(Auth::Accept)
+    }
+
+    fn event(&self, person: &Person, kind: Kind) -> Event {
+        Event {
+            person: Some(person.id.clone()),
+            vendor: person.vendor.clone(),
+            source: Some(self.source.address()),
+            ..Event::new(Utc::now(), kind, Actor::person(person.id.clone()))
+        }
+    }
+}
+
+fn proceed(methods: &[MethodKind]) -> Auth {
+    Auth::Reject { proceed_with_methods: Some(MethodSet::from(methods)), partial_success: true }
+}

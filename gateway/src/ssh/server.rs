@@ -1,0 +1,367 @@
+//! The listener: who may speak to us at all, and one connection's russh handler.
+//!
+//! The source is checked before a single byte is sent, so a stranger learns nothing, not even that this is SSH.
+//! The handler only translates: signing in is [`super::login`]'s, channels are [`super::channels`]'s.
+
+use super::channels::Connection;
+use super::equipment::CIPHERS;
+use super::login::Login;
+use super::{proxy_protocol, texts};
+use crate::gate::Gate;
+use crate::people::PeopleError;
+use crate::session::backlog::Cuttable;
+use crate::store::StoreError;
+use chrono::Utc;
+use russh::keys::Certificate;
+use russh::keys::ssh_key::PublicKey;
+use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey};
+use russh::{Channel, ChannelId, Limits, MethodKind, MethodSet, Preferred, Pty, SshId, compression};
+use sekimori_audit::event::{Actor, Event, Kind};
+use sekimori_policy::facts::Source;
+use serde_json::json;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Connections by source, against floods; and the sources turned away, each told of once a minute.
+#[derive(Default)]
+pub struct Door {
+    open: Mutex<HashMap<IpAddr, usize>>,
+    refused: Mutex<HashMap<IpAddr, (Instant, u64)>>,
+}
+
+/// How many refused sources are remembered for counting; more are counted together under none.
+const REFUSED_LIMIT: usize = 10_000;
+
+/// One event a source in this time.
+const REFUSED_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Accepts connections until the gateway stops.
+pub async fn serve(gate: Arc<Gate>, listener: TcpListener) {
+    let door = Arc::new(Door::default());
+    let configuration = Arc::new(configuration(&gate));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = gate.stop_asked() => return,
+        };
+        match accepted {
+            Ok((socket, peer)) => {
+                let (gate, door, configuration) = (gate.clone(), door.clone(), configuration.clone());
+                tokio::spawn(async move { connection(&gate, &door, configuration, socket, peer).await });
+            }
+            Err(fault) => {
+                // Out of file descriptors, most likely: wait for some to be closed.
+                tracing::error!(%fault, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+fn configuration(gate: &Gate) -> russh::server::Config {
+    russh::server::Config {
+        server_id: SshId::Standard(Cow::Borrowed("SSH-2.0-Sekimori")),
+        methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::KeyboardInteractive, MethodKind::Password][..]),
+        // Failures are throttled by ourselves, per person and source; this would delay the second factor as well.
+        auth_rejection_time: Duration::from_millis(1),
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        max_auth_attempts: 20,
+        keys: gate.host_keys.clone(),
+        preferred: Preferred {
+            cipher: Cow::Borrowed(CIPHERS),
+            compression: Cow::Borrowed(&[compression::NONE, compression::ZLIB_LEGACY]),
+            ..Preferred::default()
+        },
+        limits: Limits::new(1 << 30, 1 << 30, Duration::from_secs(3600)),
+        // Messages, not bytes: the pumps drain at once, and what may be outstanding is bounded by the window.
+        channel_buffer_size: 256,
+        inactivity_timeout: None,
+        keepalive_interval: Some(Duration::from_secs(30)),
+        keepalive_max: 4,
+        nodelay: true,
+        ..russh::server::Config::default()
+    }
+}
+
+/// One connection, from its first byte to its last.
+async fn connection(
+    gate: &Arc<Gate>,
+    door: &Arc<Door>,
+    configuration: Arc<russh::server::Config>,
+    mut socket: TcpStream,
+    peer: SocketAddr,
+) {
+    let grace = Duration::from_secs(gate.config().ssh.login_grace_seconds);
+    let Ok(Some(source)) = tokio::time::timeout(grace, source(gate, &mut socket, peer)).await else { return };
+    match gate.store.source_is_allowed_by_anybody(source).await {
+        Ok(true) => {}
+        Ok(false) => return door.refuse(gate, source).await,
+        Err(fault) => return tracing::error!(%fault, "a connection was refused: the database does not answer"),
+    }
+    let Some(_place) = door.enter(gate, source) else { return };
+    if socket.set_nodelay(true).is_err() {
+        return;
+    }
+    let Ok((socket, cuttable)) = Cuttable::new(socket) else { return };
+    let shared = Connection::new(gate.clone(), source, cuttable.clone());
+    let handler = Gatekeeper { login: Login::new(gate.clone(), source), shared: shared.clone() };
+    let running = tokio::time::timeout(grace, russh::server::run_stream(configuration, socket, handler)).await;
+    let Ok(Ok(mut running)) = running else { return };
+    tokio::select! {
+        ended = &mut running => return finished(ended),
+        () = tokio::time::sleep(grace) => {}
+    }
+    if !shared.signed_in() {
+        cuttable.cut().ok();
+    }
+    finished(running.await);
+}
+
+fn finished(ended: Result<(), Fault>) {
+    if let Err(fault) = ended {
+        tracing::debug!(%fault, "a connection ended");
+    }
+}
+
+/// The address that counts: the socket's, or a configured proxy's word, and nothing else.
+async fn source(gate: &Gate, socket: &mut TcpStream, peer: SocketAddr) -> Option<Source> {
+    let direct = Source::from(peer.ip());
+    let trusted = &gate.config().ssh.trusted_proxies;
+    if !trusted.iter().any(|net| net.contains(&direct.address())) {
+        return Some(direct);
+    }
+    match proxy_protocol::read(socket).await {
+        Ok(Some(address)) => Some(Source::from(address)),
+        Ok(None) => Some(direct),
+        Err(fault) => {
+            tracing::warn!(proxy = %direct, %fault, "a connection through a proxy was refused");
+            None
+        }
+    }
+}
+
+/// A place among the connections at once; given back on drop.
+struct Place {
+    door: Arc<Door>,
+    source: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.door.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.source) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.source);
+            }
+        }
+    }
+}
+
+impl Door {
+    fn enter(self: &Arc<Self>, gate: &Gate, source: Source) -> Option<Place> {
+        let limits = &gate.config().ssh;
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: usize = open.values().sum();
+        let here = open.entry(source.address()).or_default();
+        if all >= limits.max_connections || *here >= limits.max_connections_per_source {
+            tracing::warn!(%source, "a connection was refused: too many at once");
+            return None;
+        }
+        *here += 1;
+        Some(Place { door: self.clone(), source: source.address() })
+    }
+
+    /// Counts a stranger, and tells of it at most once a minute, so that strangers cannot flood the log.
+    async fn refuse(&self, gate: &Gate, source: Source) {
+        let count = {
+            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            if refused.len() >= REFUSED_LIMIT {
+                refused.retain(|_, (since, _)| since.elapsed() < REFUSED_INTERVAL);
+            }
+            if refused.len() >= REFUSED_LIMIT {
+                return;
+            }
+            let now = Instant::now();
+            match refused.get_mut(&source.address()) {
+                Some((since, count)) if since.elapsed() < REFUSED_INTERVAL => {
+                    *count += 1;
+                    return;
+                }
+                Some((since, count)) => {
+                    *since = now;
+                    std::mem::replace(count, 0) + 1
+                }
+                None => {
+                    refused.insert(source.address(), (now, 0));
+                    1
+                }
+            }
+        };
+        let event = Event {
+            source: Some(source.address()),
+            detail: json!({ "attempts": count }),
+            ..Event::new(Utc::now(), Kind::SourceRefused, Actor::gateway())
+        };
+        if let Err(fault) = gate.store.record(event).await {
+            tracing::error!(%fault, "cannot record a refused source");
+        }
+    }
+}
+
+/// What ends a connection from the inside.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The protocol.
+    #[error(transparent)]
+    Ssh(#[from] russh::Error),
+    /// The database: nobody signs in without it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A password or code could not be looked at.
+    #[error(transparent)]
+    People(#[from] PeopleError),
+}
+
+/// The russh handler of one connection.
+struct Gatekeeper {
+    login: Login,
+    shared: Arc<Connection>,
+}
+
+impl Drop for Gatekeeper {
+    fn drop(&mut self) {
+        self.shared.closed();
+    }
+}
+
+/// While a channel of the connection lags behind, each packet of the trickle waits this long: without it, two bytes
+/// a packet would be sent as fast as the wire turns around.
+const TRICKLE_PAUSE: Duration = Duration::from_millis(2);
+
+/// The window target of the trickle: russh grants again when less than half of it is left.
+const TRICKLE: u32 = 2;
+
+impl Handler for Gatekeeper {
+    type Error = Fault;
+
+    async fn authentication_banner(&mut self) -> Result<Option<String>, Fault> {
+        Ok(Some(texts::banner(&self.shared.gate.config().hospital.name, self.shared.source)))
+    }
+
+    async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Fault> {
+        self.login.key_offered(user, offer.public_key).await
+    }
+
+    async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Fault> {
+        let key: &PublicKey = key.public_key;
+        self.login.key_proved(user, key).await
+    }
+
+    async fn auth_openssh_certificate(&mut self, user: &str, certificate: &Certificate) -> Result<Auth, Fault> {
+        self.login.certificate(user, certificate).await
+    }
+
+    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Fault> {
+        self.login.password(user, password).await
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        user: &str,
+        _submethods: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, Fault> {
+        let answers = response.map(|response| response.collect::<Vec<_>>());
+        self.login.interactive(user, answers).await
+    }
+
+    async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Fault> {
+        // Without a caller russh would have no reason to be here; fail closed all the same.
+        match self.login.take() {
+            Some((caller, target)) => {
+                self.shared.sign_in(caller, target, session.handle());
+                Ok(())
+            }
+            None => Err(russh::Error::NotAuthenticated.into()),
+        }
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Fault> {
+        self.shared.open_session(channel, reply).await;
+        Ok(())
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        originator_address: &str,
+        originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Fault> {
+        let originator = format!("{originator_address}:{originator_port}");
+        self.shared.open_forward(channel, host.to_owned(), port, originator, reply).await;
+        Ok(())
+    }
+
+    fn adjust_window(&mut self, _channel: ChannelId, _current: u32) -> u32 {
+        if self.shared.congestion.any() { TRICKLE } else { russh::server::Config::default().window_size }
+    }
+
+    async fn data(&mut self, _channel: ChannelId, data: &[u8], _session: &mut Session) -> Result<(), Fault> {
+        if data.len() <= TRICKLE as usize && self.shared.congestion.any() {
+            tokio::time::sleep(TRICKLE_PAUSE).await;
+        }
+        Ok(())
+    }
+
+    // russh keeps one pending reply a channel, so these are answered when they come; the shell, command or
+    // subsystem that follows is answered when the device has answered.
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        _term: &str,
+        _columns: u32,
+        _rows: u32,
+        _width: u32,
+        _height: u32,
+        _modes: &[(Pty, u32)],
+        session: &mut Session,
+    ) -> Result<(), Fault> {
+        Ok(session.channel_success(channel)?)
+    }
+
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        _name: &str,
+        _value: &str,
+        session: &mut Session,
+    ) -> Result<(), Fault> {
+        Ok(session.channel_success(channel)?)
+    }
+
+    async fn x11_request(
+        &mut self,
+        channel: ChannelId,
+        _single: bool,
+        _protocol: &str,
+        _cookie: &str,
+        _screen: u32,
+        session: &mut Session,
+    ) -> Result<(), Fault> {
+        Ok(session.channel_failure(channel)?)
+    }
+}

@@ -1,0 +1,272 @@
+//! SQLite and PostgreSQL behind one set of queries: one SQL text with `$1`, three column types, one kind of row.
+//!
+//! Everything above this file is written once. What differs — connecting, beginning, the column decoders — is here.
+
+use super::error::StoreError;
+use crate::config::Database;
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow, PgSslMode};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Postgres, Row as _, Sqlite, Transaction};
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// How long a writer waits for its turn before it gives up.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Connections for reading. Writing has one of its own: its pool is a fair queue, which `busy_timeout` and row locks
+/// are not, and writers who wait never take the connections that readers need.
+const READERS: u32 = 16;
+
+/// The database. On SQLite the readers' connections cannot write (`query_only`).
+pub(super) enum Db {
+    Sqlite { readers: SqlitePool, writer: SqlitePool },
+    Postgres { readers: PgPool, writer: PgPool },
+}
+
+impl Db {
+    /// Connects. A missing SQLite file is an error: only `create` makes it.
+    pub(super) async fn connect(database: &Database) -> Result<Self, StoreError> {
+        match database {
+            Database::Sqlite(path) => connect_sqlite(path).await,
+            Database::Postgres { url, ca } => connect_postgres(url, ca.as_deref()).await,
+        }
+    }
+
+    /// A transaction that reads one consistent state.
+    pub(super) async fn read(&self) -> Result<Tx, StoreError> {
+        Ok(match self {
+            Self::Sqlite { readers, .. } => Tx::Sqlite(readers.begin().await?),
+            Self::Postgres { readers, .. } => {
+                Tx::Postgres(readers.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+        })
+    }
+
+    /// A transaction that may write. Writers take turns on both databases, so that what a writer has read stays true
+    /// until it commits, and events commit in the order of their numbers.
+    pub(super) async fn write(&self) -> Result<Tx, StoreError> {
+        match self {
+            Self::Sqlite { writer, .. } => Ok(Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)),
+            Self::Postgres { writer, .. } => {
+                let mut tx = Tx::Postgres(writer.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?);
+                tx.rows("SELECT last FROM event_counter WHERE id = 1 FOR UPDATE", Vec::new()).await?;
+                Ok(tx)
+            }
+        }
+    }
+
+    /// One statement that is a transaction of its own.
+    pub(super) async fn run_alone(&self, sql: &'static str, args: Vec<Arg>) -> Result<u64, StoreError> {
+        Ok(match self {
+            Self::Sqlite { writer, .. } => bind_sqlite(sql, args).execute(writer).await?.rows_affected(),
+            Self::Postgres { writer, .. } => bind_postgres(sql, args).execute(writer).await?.rows_affected(),
+        })
+    }
+
+    /// Lets go of every connection.
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Sqlite { readers, writer } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres { readers, writer } => {
+                readers.close().await;
+                writer.close().await;
+            }
+        }
+    }
+}
+
+async fn connect_sqlite(path: &Path) -> Result<Db, StoreError> {
+    if !path.is_file() {
+        return Err(StoreError::NotCreated { place: path.display().to_string() });
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(PATIENCE)
+        .disable_statement_logging();
+    let writer =
+        SqlitePoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).connect_with(options.clone()).await?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(PATIENCE)
+        .connect_lazy_with(options.pragma("query_only", "ON"));
+    Ok(Db::Sqlite { readers, writer })
+}
+
+async fn connect_postgres(url: &str, ca: Option<&Path>) -> Result<Db, StoreError> {
+    let mut options = PgConnectOptions::from_str(url)
+        .map_err(|fault| StoreError::Url(fault.to_string()))?
+        .application_name("sekimori")
+        // A writer that hangs (its machine lost power in mid-change) must not stop all others for good.
+        .options([("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "60s")])
+        .disable_statement_logging();
+    let verified = matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull);
+    match ca {
+        Some(path) if path.is_file() => {
+            options = options.ssl_root_cert(path);
+            // Who names a CA wants it checked; the default mode would go on without TLS.
+            if !verified {
+                options = options.ssl_mode(PgSslMode::VerifyFull);
+            }
+        }
+        Some(path) => {
+            return Err(StoreError::Url(format!("storage.database_ca names {}, which is no file", path.display())));
+        }
+        // No root store is compiled in: without a CA nothing could ever be verified.
+        None if verified && !url.contains("sslrootcert=") => {
+            return Err(StoreError::Url(
+                "sslmode verifies the server, but no CA is named: set storage.database_ca".into(),
+            ));
+        }
+        None => {}
+    }
+    let pool = PgPoolOptions::new().acquire_timeout(PATIENCE);
+    let writer = pool.clone().max_connections(1).connect_with(options.clone()).await?;
+    let readers = pool.max_connections(READERS).connect_lazy_with(options);
+    Ok(Db::Postgres { readers, writer })
+}
+
+/// A value bound to a query.
+pub(super) enum Arg {
+    Text(Option<String>),
+    Integer(Option<i64>),
+    Bytes(Option<Vec<u8>>),
+}
+
+macro_rules! arg_from {
+    ($($type:ty => |$value:ident| $arg:expr;)*) => {
+        $(impl From<$type> for Arg { fn from($value: $type) -> Self { $arg } })*
+    };
+}
+
+arg_from! {
+    &str => |text| Self::Text(Some(text.to_owned()));
+    String => |text| Self::Text(Some(text));
+    Option<String> => |text| Self::Text(text);
+    i64 => |number| Self::Integer(Some(number));
+    Option<i64> => |number| Self::Integer(number);
+    bool => |flag| Self::Integer(Some(i64::from(flag)));
+    DateTime<Utc> => |at| Self::Integer(Some(at.timestamp_micros()));
+    Option<DateTime<Utc>> => |at| Self::Integer(at.map(|at| at.timestamp_micros()));
+    Vec<u8> => |bytes| Self::Bytes(Some(bytes));
+    Option<Vec<u8>> => |bytes| Self::Bytes(bytes);
+    uuid::Uuid => |id| Self::Text(Some(id.to_string()));
+    Option<uuid::Uuid> => |id| Self::Text(id.map(|id| id.to_string()));
+}
+
+/// The arguments of a query, in the order of `$1`, `$2`, …
+macro_rules! args {
+    ($($value:expr),* $(,)?) => { vec![$($crate::store::db::Arg::from($value)),*] };
+}
+pub(super) use args;
+
+macro_rules! binder {
+    ($name:ident, $db:ty) => {
+        fn $name(
+            sql: &'static str,
+            args: Vec<Arg>,
+        ) -> sqlx::query::Query<'static, $db, <$db as sqlx::Database>::Arguments> {
+            args.into_iter().fold(sqlx::query(sql), |query, arg| match arg {
+                Arg::Text(value) => query.bind(value),
+                Arg::Integer(value) => query.bind(value),
+                Arg::Bytes(value) => query.bind(value),
+            })
+        }
+    };
+}
+binder!(bind_sqlite, Sqlite);
+binder!(bind_postgres, Postgres);
+
+/// An open transaction; dropping it undoes it.
+pub(super) enum Tx {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Tx {
+    pub(super) async fn rows(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
+        Ok(match self {
+            Self::Sqlite(tx) => {
+                bind_sqlite(sql, args).fetch_all(&mut **tx).await?.into_iter().map(Row::Sqlite).collect()
+            }
+            Self::Postgres(tx) => {
+                bind_postgres(sql, args).fetch_all(&mut **tx).await?.into_iter().map(Row::Postgres).collect()
+            }
+        })
+    }
+
+    pub(super) async fn run(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64, StoreError> {
+        Ok(match self {
+            Self::Sqlite(tx) => bind_sqlite(sql, args).execute(&mut **tx).await?.rows_affected(),
+            Self::Postgres(tx) => bind_postgres(sql, args).execute(&mut **tx).await?.rows_affected(),
+        })
+    }
+
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+/// One row of an answer.
+pub(super) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+macro_rules! column {
+    ($name:ident, $type:ty) => {
+        pub(super) fn $name(&self, column: &str) -> Result<$type, StoreError> {
+            Ok(match self {
+                Self::Sqlite(row) => row.try_get(column)?,
+                Self::Postgres(row) => row.try_get(column)?,
+            })
+        }
+    };
+}
+
+impl Row {
+    column!(text, String);
+    column!(text_or_none, Option<String>);
+    column!(integer, i64);
+    column!(integer_or_none, Option<i64>);
+    column!(bytes, Vec<u8>);
+    column!(bytes_or_none, Option<Vec<u8>>);
+
+    pub(super) fn time(&self, column: &str) -> Result<DateTime<Utc>, StoreError> {
+        as_time(column, self.integer(column)?)
+    }
+
+    pub(super) fn time_or_none(&self, column: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
+        self.integer_or_none(column)?.map(|micros| as_time(column, micros)).transpose()
+    }
+
+    /// A text column read as an identifier, an address or a UUID.
+    pub(super) fn parsed<T: FromStr<Err: std::fmt::Display>>(&self, column: &'static str) -> Result<T, StoreError> {
+        let text = self.text(column)?;
+        text.parse().map_err(|fault| StoreError::damaged(column, &text, fault))
+    }
+
+    /// A text column read as a JSON document; `what` and the row's `id` name it where it is damaged.
+    pub(super) fn document<T: DeserializeOwned>(&self, what: &'static str, column: &str) -> Result<T, StoreError> {
+        serde_json::from_str(&self.text(column)?)
+            .map_err(|fault| StoreError::damaged(what, self.text("id").unwrap_or_default(), fault))
+    }
+}
+
+fn as_time(column: &str, micros: i64) -> Result<DateTime<Utc>, StoreError> {
+    DateTime::from_timestamp_micros(micros)
+        .ok_or_else(|| StoreError::damaged("time", micros, format!("column {column} is out of range")))
+}

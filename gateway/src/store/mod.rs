@@ -1,0 +1,110 @@
+//! Everything the gateway knows, on disk: people, equipment, work, sessions and the events that tell of each change.
+//!
+//! Architectural invariant: no change without its event. A [`change::Change`] can only be committed with one, and both
+//! commit together. The one exception stands in `factors`: a spent one-time code is told of by the sign-in's own event.
+//!
+//! Nothing here decides: `sekimori_policy` does, from the [`Facts`](sekimori_policy::facts::Facts) read here.
+
+mod change;
+mod credentials;
+mod db;
+mod devices;
+mod error;
+mod events;
+mod factors;
+mod facts;
+mod ledger;
+mod locks;
+mod persons;
+mod records;
+mod schema;
+mod sessions;
+mod sign_ins;
+mod vendors;
+mod works;
+
+#[cfg(test)]
+mod tests;
+
+pub use credentials::Credential;
+pub use devices::DeviceRecord;
+pub use error::StoreError;
+pub use locks::LockRecord;
+pub use records::ChannelRecord;
+pub use sessions::{Closing, Counts, Cutting, Opening, SessionFilter, SessionRow};
+pub use sign_ins::SignIn;
+
+use crate::config::Database;
+use change::{Change, Read};
+use db::Db;
+use facts::AllowedSources;
+use sekimori_audit::event::Event;
+use sekimori_certs::secret::MasterKey;
+use std::sync::{Arc, Mutex};
+
+/// The store. Clones share one set of connections.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    db: Db,
+    key: MasterKey,
+    /// Who is let in at all, as of one event; see `facts`.
+    allowed: Mutex<Option<AllowedSources>>,
+}
+
+impl Store {
+    /// Opens a database that [`Store::create`] made, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::NotCreated`], [`StoreError::Newer`] (nothing was touched), [`StoreError::WrongKey`], or the
+    /// database's own failure.
+    pub async fn open(database: &Database, key: MasterKey) -> Result<Self, StoreError> {
+        let db = Db::connect(database).await?;
+        schema::bring_up(&db, database).await?;
+        let store = Self::around(db, key);
+        schema::check_key(&store).await?;
+        Ok(store)
+    }
+
+    /// Makes the database (a SQLite file with mode 0600; the PostgreSQL database must exist and be empty), remembers
+    /// the master key's fingerprint and writes the first event.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyCreated`] if there is one; nothing is overwritten. After a failure nothing is left.
+    pub async fn create(database: &Database, key: MasterKey, event: Event) -> Result<Self, StoreError> {
+        let made = schema::make_file(database)?;
+        let created = Self::create_in(database, key, event).await;
+        if let (Err(_), Some(path)) = (&created, made) {
+            schema::remove_file(path);
+        }
+        created
+    }
+
+    async fn create_in(database: &Database, key: MasterKey, event: Event) -> Result<Self, StoreError> {
+        let db = Db::connect(database).await?;
+        schema::lay_down(&db, database).await?;
+        let store = Self::around(db, key);
+        schema::remember_key(&store, database, &event).await?;
+        Ok(store)
+    }
+
+    /// Lets go of every connection; open transactions are undone.
+    pub async fn close(&self) {
+        self.inner.db.close().await;
+    }
+
+    fn around(db: Db, key: MasterKey) -> Self {
+        Self { inner: Arc::new(Inner { db, key, allowed: Mutex::new(None) }) }
+    }
+
+    async fn read(&self) -> Result<Read, StoreError> {
+        Ok(Read::new(self.inner.db.read().await?))
+    }
+
+    async fn change(&self) -> Result<Change, StoreError> {
+        Ok(Change::new(self.inner.db.write().await?))
+    }
+}

@@ -1,0 +1,98 @@
+//! Devices, pieces of work and locks.
+
+use super::bed::{Bed, device, event, noon, person, work, work_naming};
+use crate::store::{Credential, CredentialListing, StoreError};
+use chrono::TimeDelta;
+use sekimori_audit::event::Kind;
+use sekimori_policy::facts::{Lock, LockScope};
+use sekimori_policy::work::{By, Transition};
+use zeroize::Zeroizing;
+
+pub async fn devices_are_kept_with_their_keys_and_credentials(bed: Bed) {
+    let store = bed.furnished().await;
+    let ct = "ct-01".parse().unwrap();
+    assert_eq!(store.device(&ct).await.unwrap(), Some(device("ct-01")));
+    assert_eq!(store.devices().await.unwrap(), vec![device("ct-01")]);
+    let pin = || store.pin_host_key(&ct, "ssh-ed25519 AAAA", "SHA256:abc", event(Kind::DeviceHostKey));
+    pin().await.unwrap();
+    assert!(matches!(pin().await, Err(StoreError::Exists { .. })));
+    let keys = store.host_keys(&ct).await.unwrap();
+    assert_eq!((keys[0].fingerprint.as_str(), keys[0].pinned), ("SHA256:abc", noon()));
+
+    let text = |text: &str| Zeroizing::new(text.to_owned());
+    for credential in [
+        Credential::Password(text("パスワード")),
+        Credential::PrivateKey(text("-----BEGIN OPENSSH PRIVATE KEY-----")),
+        Credential::Certificate,
+    ] {
+        store.set_credential(&ct, "service", &credential, event(Kind::DeviceCredential)).await.unwrap();
+        assert_eq!(store.credential(&ct, "service").await.unwrap(), Some(credential));
+    }
+    let listing = CredentialListing { account: "service".into(), kind: "certificate".into() };
+    assert_eq!(store.credentials(&ct).await.unwrap(), vec![listing]);
+    assert_eq!(store.credential(&ct, "root").await.unwrap(), None);
+}
+
+pub async fn faults_of_devices_are_refused(bed: Bed) {
+    let store = bed.furnished().await;
+    for (host, port) in [("", 22), ("-oProxyCommand=x", 22), ("10.0.0.5 ", 22), ("ct;01", 22), ("10.0.0.5", 0)] {
+        let mut record = device("mri-01");
+        (record.host, record.port) = (host.to_owned(), port);
+        let added = store.add_device(&record, event(Kind::DeviceAdd)).await;
+        assert!(matches!(added, Err(StoreError::Invalid { .. })), "{host:?} {port}: {added:?}");
+    }
+    for host in ["10.0.0.5", "fd00::5", "fe80::1%eth0", "ct-01.hospital_net"] {
+        let edit = |record: &mut crate::store::DeviceRecord| record.host = host.to_owned();
+        store.update_device(&"ct-01".parse().unwrap(), event(Kind::DeviceChange), edit).await.unwrap();
+    }
+}
+
+pub async fn work_that_was_changed_meanwhile_is_not_overwritten(bed: Bed) {
+    let store = bed.furnished().await;
+    let id = "w-1".parse().unwrap();
+    let eng1 = person("eng1", Some("acme"));
+    let read = store.work(&id).await.unwrap().unwrap();
+    assert_eq!(read, work("w-1"));
+    let submitted = read.apply(Transition::Submit, By::Person(&eng1), noon()).unwrap();
+    let withdrawn = read.apply(Transition::Withdraw, By::Person(&eng1), noon()).unwrap();
+    store.update_work(&read, &submitted, event(Kind::Work)).await.unwrap();
+    let late = store.update_work(&read, &withdrawn, event(Kind::Work)).await;
+    assert!(matches!(late, Err(StoreError::Conflict { .. })), "{late:?}");
+    assert_eq!(store.work(&id).await.unwrap(), Some(submitted.clone()));
+    assert_eq!(store.works().await.unwrap(), vec![submitted.clone()]);
+    assert_eq!(store.works_of_vendor(&"acme".parse().unwrap()).await.unwrap(), vec![submitted]);
+    assert_eq!(store.works_of_vendor(&"beta".parse().unwrap()).await.unwrap(), vec![]);
+}
+
+pub async fn work_names_only_what_is_there(bed: Bed) {
+    let store = bed.furnished().await;
+    for (vendor, engineer, device, what) in [
+        ("ghost", "eng1", "ct-01", "vendor"),
+        ("acme", "ghost", "ct-01", "person"),
+        ("acme", "eng1", "ghost", "device"),
+    ] {
+        let added = store.add_work(&work_naming("w-2", vendor, engineer, device), event(Kind::Work)).await;
+        assert!(matches!(added, Err(StoreError::Unknown { what: said, .. }) if said == what), "{what}: {added:?}");
+    }
+}
+
+pub async fn locks_are_in_force_until_lifted(bed: Bed) {
+    let store = bed.furnished().await;
+    let lock = |scope| Lock { scope, from: noon(), until: None, reason: "不審な通信".to_owned(), except: None };
+    let everyone = store.set_lock(&lock(LockScope::Everyone), event(Kind::LockSet)).await.unwrap();
+    let ct = LockScope::Device("ct-01".parse().unwrap());
+    store.set_lock(&lock(ct.clone()), event(Kind::LockSet)).await.unwrap();
+    let backwards = Lock { until: Some(noon() - TimeDelta::hours(1)), ..lock(LockScope::Everyone) };
+    let refused = store.set_lock(&backwards, event(Kind::LockSet)).await;
+    assert!(matches!(refused, Err(StoreError::Invalid { .. })), "{refused:?}");
+
+    store.lift_lock(everyone, event(Kind::LockLift)).await.unwrap();
+    let twice = store.lift_lock(everyone, event(Kind::LockLift)).await;
+    assert!(matches!(twice, Err(StoreError::Unknown { .. })), "{twice:?}");
+    let locks = store.locks().await.unwrap();
+    assert_eq!(locks.len(), 2);
+    assert_eq!(
+        locks.iter().filter(|record| record.lifted.is_none()).map(|record| &record.lock.scope).collect::<Vec<_>>(),
+        [&ct]
+    );
+}

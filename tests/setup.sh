@@ -1,0 +1,134 @@
+#!/bin/sh
+# Installs what a set of make targets needs and the machine lacks, by name, and says what and why.
+#
+#   sh tests/setup.sh build|demo|lint|test
+#
+# Debian packages come through apt-get (with sudo when not root), cargo tools into target/tools, the npm package
+# of the stock asciinema player through its lock file into target/player. With all in place it does nothing.
+set -eu
+cd "$(dirname "$0")/.."
+
+NEXTEST=0.9.143
+DENY=0.20.2
+
+say() { echo "setup: $*"; }
+fail() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+# need COMMAND PACKAGE WHY...: notes the Debian package if the command is missing.
+packages=
+need() {
+    command=$1 package=$2
+    shift 2
+    have "$command" && return 0
+    say "installing Debian package $package: $*"
+    packages="$packages $package"
+}
+
+have() {
+    PATH="$PWD/target/tools/bin:$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1
+}
+
+install_packages() {
+    [ -n "$packages" ] || return 0
+    have apt-get || fail "this is no Debian machine; install these by hand:$packages"
+    as_root=
+    if [ "$(id -u)" -ne 0 ]; then
+        have sudo || fail "installing needs root and there is no sudo; run as root: apt-get install$packages"
+        as_root=sudo
+    fi
+    # Another apt-get may be at work: wait for its lock instead of failing.
+    apt="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600"
+    log=$(mktemp)
+    $apt update >"$log" 2>&1 || say "apt-get update failed; trying with the package lists that are there"
+    # shellcheck disable=SC2086 # several words each, on purpose
+    $apt install -y --no-install-recommends $packages >"$log" 2>&1 || {
+        tail -n 15 "$log" >&2 && rm -f "$log"
+        fail "apt-get could not install:$packages (no network? not root?); install them by hand and run this again"
+    }
+    rm -f "$log"
+    # The tests start their own servers on free ports; a workstation keeps no new open port from this.
+    if [ -d /run/systemd/system ]; then
+        for service in ssh postgresql; do
+            case "$packages " in
+            *" $([ $service = ssh ] && echo openssh-server || echo postgresql) "*)
+                say "switching off the system service $service that came with its package"
+                $as_root systemctl disable --now "$service" >/dev/null 2>&1 || say "could not switch off $service: look at it yourself"
+                ;;
+            esac
+        done
+    fi
+}
+
+# cargo_tool COMMAND CRATE VERSION WHY...: a tool from crates.io, built once into target/tools.
+cargo_tool() {
+    tool=$1 crate=$2 version=$3
+    shift 3
+    have "$tool" && return 0
+    say "building $crate $version with cargo, a few minutes, once: $*"
+    # Without optimisation it is built in half the time, and is quick enough.
+    cargo install --quiet --locked --debug --root target/tools --version "=$version" "$crate" ||
+        fail "cargo could not install $crate $version (no network?); install it by hand: cargo install $crate --locked --version $version"
+}
+
+# The stock player, which the tests let play our recordings. The lock file says what it is made of.
+asciinema_player() {
+    if [ -d target/player/node_modules ] && cmp -s tests/player/package-lock.json target/player/installed.json; then
+        return 0
+    fi
+    say "installing npm package asciinema-player (tests/player/package-lock.json): plays our recordings in the tests"
+    rm -rf target/player
+    mkdir -p target/player
+    cp tests/player/package.json tests/player/package-lock.json target/player/
+    (cd target/player && npm ci --silent --no-audit --no-fund --ignore-scripts) ||
+        fail "npm ci could not install asciinema-player (no network?)"
+    cp tests/player/package-lock.json target/player/installed.json
+}
+
+build_set() {
+    have cargo || fail "cargo is missing: install Rust 1.95 with rustup, then run this again"
+    have cc || fail "there is no C compiler: install Debian package gcc, then run this again"
+    need make make "runs the Makefile"
+}
+
+demo_set() {
+    build_set
+    need ssh openssh-client "the vendor's side of the demo"
+}
+
+lint_set() {
+    build_set
+    need git git "lists the files that the house rules are checked on"
+    need xargs findutils "hands the files to the checks"
+}
+
+test_set() {
+    demo_set
+    need sshd openssh-server "the equipment in the tests"
+    need oathtool oathtool "makes the one-time codes in the tests"
+    need tshark tshark "reads the recorded forwards in the tests"
+    need node nodejs "runs the stock asciinema player in the tests"
+    need npm npm "installs the stock asciinema player"
+    need setpriv util-linux "starts PostgreSQL as its own user in the tests"
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || have initdb || need initdb postgresql "the second database in the tests"
+}
+
+set=${1:-}
+case $set in
+build | demo | lint | test) ;;
+*) fail "say which set: sh tests/setup.sh build|demo|lint|test" ;;
+esac
+
+"${set}_set"
+install_packages
+case $set in
+lint)
+    cargo_tool cargo-deny cargo-deny "$DENY" "checks licences, sources and forbidden crates"
+    ;;
+test)
+    cargo_tool cargo-nextest cargo-nextest "$NEXTEST" "runs the tests, each in a process of its own"
+    asciinema_player
+    ;;
+esac

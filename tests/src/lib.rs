@@ -1,0 +1,57 @@
+//! The stage for the tests from outside: the built binary, and real peers around it.
+//!
+//! Nothing of Sekimori is linked here. [`Gateway`] starts `sekimori demo` and types its commands; [`Sshd`] is OpenSSH
+//! as equipment; [`Workstation`] is the vendor's OpenSSH client; [`Codes`] is `oathtool`; [`Postgres`] is a server of
+//! its own. [`Hospital`] puts them together. Every wait is bounded, and everything started here ends with its value.
+
+mod codes;
+mod gateway;
+mod hospital;
+mod peers;
+mod player;
+mod postgres;
+mod process;
+mod sessions;
+mod sshd;
+mod terminal;
+mod transcript;
+mod workstation;
+
+pub use codes::Codes;
+pub use gateway::{Demo, DemoDevice, DemoPerson, Gateway, SshDoor, sekimori};
+pub use hospital::{DEVICE, Database, ENGINEER, Engineer, Hospital, VENDOR, Window, at};
+pub use peers::{
+    Echo, Silent, await_disconnection, connect_from, connections_to, current_user, free_port, pattern_file, sha256,
+};
+pub use player::{Played, Size, play};
+pub use postgres::Postgres;
+pub use process::{Input, Output, Running, run};
+pub use sessions::Session;
+pub use sshd::Sshd;
+pub use terminal::Terminal;
+pub use transcript::Transcript;
+pub use workstation::{Proof, Workstation};
+
+use std::time::Duration;
+
+/// How long anything here may take before it counts as hanging: generous, since two cores may be shared by many tests.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Makes two tests of each function that takes a [`Database`]: one on SQLite, one on PostgreSQL.
+#[macro_export]
+macro_rules! on_both_databases {
+    ($($name:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[test]
+            fn $name() -> anyhow::Result<()> {
+                super::$name(sekimori_tests::Database::Sqlite)
+            })+
+        }
+        mod on_postgresql {
+            $(#[test]
+            fn $name() -> anyhow::Result<()> {
+                super::$name(sekimori_tests::Database::Postgres)
+            })+
+        }
+    };
+}

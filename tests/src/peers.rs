@@ -1,0 +1,159 @@
+//! Small peers and files: services to forward to, folk to be, bytes to send.
+
+use crate::process::{Input, run};
+use anyhow::{Context, Result, bail};
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A TCP service on loopback that greets first, then returns what it gets.
+#[derive(Debug)]
+pub struct Echo {
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Echo {
+    /// What it says before it hears anything.
+    pub const GREETING: &'static str = "220 echo ready\r\n";
+
+    /// Starts it; it goes on until the test's process ends.
+    ///
+    /// # Errors
+    /// No port.
+    pub fn start() -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                thread::spawn(move || echo(stream));
+            }
+        });
+        Ok(Self { address })
+    }
+}
+
+fn echo(mut stream: TcpStream) -> std::io::Result<()> {
+    stream.write_all(Echo::GREETING.as_bytes())?;
+    let mut buffer = [0; 64 * 1024];
+    loop {
+        let count = stream.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(());
+        }
+        stream.write_all(buffer.get(..count).unwrap_or_default())?;
+    }
+}
+
+/// A device that takes the connection and never says a word.
+#[derive(Debug)]
+pub struct Silent {
+    /// Where it listens.
+    pub address: SocketAddr,
+    // Connections wait in the listener's queue, unanswered.
+    _listener: TcpListener,
+}
+
+impl Silent {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// No port.
+    pub fn start() -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        Ok(Self { address: listener.local_addr()?, _listener: listener })
+    }
+}
+
+/// A loopback port that was free a moment ago.
+///
+/// # Errors
+/// None is free.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// The system user the tests run as: the one account of the sshd.
+///
+/// # Errors
+/// `id` fails.
+pub fn current_user() -> Result<String> {
+    let output = run(Command::new("id").arg("-un"), Input::Nothing, Duration::from_secs(10))?.success()?;
+    Ok(output.text().trim().to_owned())
+}
+
+/// The SHA-256 of a file in hex, by `sha256sum`.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn sha256(file: &Path) -> Result<String> {
+    let output = run(Command::new("sha256sum").arg("--").arg(file), Input::Nothing, crate::PATIENCE)?.success()?;
+    // A backslash stands before the sum when the name holds strange characters.
+    let sum = output.text().split_whitespace().next().map(|sum| sum.trim_start_matches('\\').to_owned());
+    sum.context("sha256sum printed nothing")
+}
+
+/// Writes `mebibytes` MiB that do not repeat and do not compress (a xorshift generator).
+///
+/// # Errors
+/// The file cannot be written.
+pub fn pattern_file(file: &Path, mebibytes: u64) -> Result<()> {
+    let mut out = BufWriter::new(File::create(file)?);
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..mebibytes * 1024 * 1024 / 8 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        out.write_all(&state.to_le_bytes())?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Connects to `to` from a source address of loopback (`127.0.0.2` is another machine, as far as a peer can tell).
+///
+/// # Errors
+/// The connection is refused.
+pub fn connect_from(source: IpAddr, to: SocketAddr) -> Result<TcpStream> {
+    let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket(family, SocketType::STREAM, None)?;
+    bind(&socket, &SocketAddr::new(source, 0))?;
+    connect(&socket, &to).with_context(|| format!("{source} cannot connect to {to}"))?;
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(crate::PATIENCE))?;
+    Ok(stream)
+}
+
+/// How many connections to this port of loopback are established now, as the kernel counts them.
+///
+/// # Errors
+/// `/proc/net/tcp` cannot be read.
+pub fn connections_to(port: u16) -> Result<usize> {
+    let table = std::fs::read_to_string("/proc/net/tcp")?;
+    let remote = format!(":{port:04X}");
+    let established = |line: &&str| {
+        // sl, local address, remote address, state (01: established)
+        let mut fields = line.split_whitespace().skip(2);
+        fields.next().is_some_and(|address| address.ends_with(&remote)) && fields.next() == Some("01")
+    };
+    Ok(table.lines().skip(1).filter(established).count())
+}
+
+/// Waits until nobody is connected to the port, and returns how long that took. The kernel tells nobody: it is asked.
+///
+/// # Errors
+/// Somebody is still connected after `limit`.
+pub fn await_disconnection(port: u16, limit: Duration) -> Result<Duration> {
+    let begin = Instant::now();
+    while connections_to(port)? > 0 {
+        if begin.elapsed() > limit {
+            bail!("port {port} is still connected after {limit:?}");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(begin.elapsed())
+}

@@ -1,0 +1,135 @@
+//! What `sekimori session …` tells of the sessions that were, and the folders their recordings lie in.
+
+use crate::hospital::Hospital;
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A session, as `session list --json` shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Session {
+    /// Its id.
+    pub id: String,
+    /// Who.
+    pub person: String,
+    /// Where to.
+    pub device: String,
+    /// When it ended; nothing while it is live.
+    pub closed: Option<String>,
+    /// Why it ended.
+    pub reason: Option<String>,
+}
+
+impl Hospital {
+    /// All sessions, newest first.
+    ///
+    /// # Errors
+    /// The command fails.
+    pub fn sessions(&self) -> Result<Vec<Session>> {
+        let listed = self.gateway.act(&self.auditor, &["session", "list"])?;
+        let mut sessions: Vec<Session> = serde_json::from_value(listed)?;
+        // Session ids sort by time.
+        sessions.sort_by(|one, other| other.id.cmp(&one.id));
+        Ok(sessions)
+    }
+
+    /// The newest session, once it has been closed on record.
+    ///
+    /// # Errors
+    /// There is none, or it stays open.
+    pub fn closed_session(&self) -> Result<Session> {
+        self.await_session(|session| session.closed.is_some())
+    }
+
+    /// The newest session, once it fulfils `condition`. The command line is asked again and again, since it is the only
+    /// way to know from outside.
+    ///
+    /// # Errors
+    /// It does not in time.
+    pub fn await_session(&self, condition: impl Fn(&Session) -> bool) -> Result<Session> {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let newest = self.sessions()?.into_iter().next();
+            match newest {
+                Some(session) if condition(&session) => return Ok(session),
+                other if Instant::now() > end => bail!("the newest session did not get there: {other:?}"),
+                _ => thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+
+    /// `session show --json`.
+    ///
+    /// # Errors
+    /// The command fails.
+    pub fn show(&self, session: &Session) -> Result<Value> {
+        self.gateway.act(&self.auditor, &["session", "show", &session.id])
+    }
+
+    /// The events of a kind (`session.open`), oldest first, as `log list --json` shows them.
+    ///
+    /// # Errors
+    /// The command fails.
+    pub fn events(&self, kind: &str) -> Result<Vec<Value>> {
+        let listed = self.gateway.act(&self.auditor, &["log", "list"])?;
+        let events = listed.as_array().with_context(|| format!("log list printed no list: {listed}"))?;
+        Ok(events.iter().filter(|event| event.get("kind").and_then(Value::as_str) == Some(kind)).cloned().collect())
+    }
+
+    /// The folder that a session's recording lies in: `recordings/YYYY/MM/DD/ID`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn recording(&self, session: &Session) -> Result<PathBuf> {
+        self.recording_folders()?
+            .into_iter()
+            .find(|folder| folder.ends_with(&session.id))
+            .with_context(|| format!("no recording of session {} in {}", session.id, self.recordings().display()))
+    }
+
+    /// Where recordings lie.
+    #[must_use]
+    pub fn recordings(&self) -> PathBuf {
+        self.gateway.demo.data_dir.join("recordings")
+    }
+
+    /// The folders of all recordings.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn recording_folders(&self) -> Result<Vec<PathBuf>> {
+        let mut folders = vec![self.recordings()];
+        // Years, months, days, sessions.
+        for _ in 0..4 {
+            folders = folders.iter().map(|folder| entries(folder)).collect::<Result<Vec<_>>>()?.concat();
+        }
+        Ok(folders)
+    }
+
+    /// The one member of a recording whose name ends with `ending` (`.cast`, `.stdout`).
+    ///
+    /// # Errors
+    /// There is none, or more than one.
+    pub fn member(&self, session: &Session, ending: &str) -> Result<PathBuf> {
+        let folder = self.recording(session)?;
+        let all = entries(&folder)?;
+        let mut found = all.iter().filter(|path| path.to_string_lossy().ends_with(ending));
+        match (found.next(), found.next()) {
+            (Some(member), None) => Ok(member.clone()),
+            _ => bail!("not just one {ending} in {all:?}"),
+        }
+    }
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut all = fs::read_dir(folder)
+        .with_context(|| folder.display().to_string())?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>>>()?;
+    all.sort();
+    Ok(all)
+}

@@ -1,0 +1,50 @@
+//! The demo, as somebody meets it who has just cloned the repository.
+
+use anyhow::{Context, Result, ensure};
+use sekimori_tests::{Codes, Engineer, Gateway, Input, PATIENCE, Proof, Terminal, Workstation, sekimori};
+
+#[test]
+fn the_demo_lets_its_engineer_work_in_a_simulated_device() -> Result<()> {
+    let gateway = Gateway::start(None)?;
+    let demo = &gateway.demo;
+    ensure!(demo.people.len() >= 5 && demo.devices.len() == 6, "{demo:?}");
+    let engineer = gateway.person("vendor")?;
+    let known =
+        |what: &Option<String>| what.clone().with_context(|| format!("not all factors are printed: {engineer:?}"));
+    let person = Engineer {
+        id: engineer.id.clone(),
+        password: known(&engineer.password)?,
+        codes: Codes::new(&known(&engineer.totp_secret)?),
+        key: engineer.key_file.clone().context("no key file is printed")?,
+    };
+    let station = Workstation::new(&demo.ssh)?;
+    let certificate = station.sign_in(&person)?;
+    let proof = Proof::Certificate(&person.key, &certificate);
+
+    let mut reached = Vec::new();
+    // Which of the open devices are this vendor's, connecting tells.
+    for device in &demo.devices {
+        let user = format!("{}+{}", person.id, device.id);
+        let output = station.exec(&user, proof, "echo reached", Input::Nothing, PATIENCE)?;
+        if output.code == Some(0) {
+            ensure!(output.text() == "reached\n", "{output:?}");
+            ensure!(device.open_until.is_some(), "{} was reached, and is said to be closed", device.id);
+            reached.push(&device.id);
+        }
+    }
+    ensure!(!reached.is_empty(), "{} reaches no device", person.id);
+    Ok(())
+}
+
+#[test]
+fn without_json_it_prints_what_to_type() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut command = sekimori()?;
+    command.args(["demo", "--ssh", "127.0.0.1:0", "--dir"]).arg(folder.path().join("hospital"));
+    let mut terminal = Terminal::start(&command, 120, 50)?;
+    terminal.screen.wait_for("ssh -p ", PATIENCE)?;
+    terminal.screen.wait_for("Ctrl-C", PATIENCE)?;
+    terminal.type_in("\u{3}")?;
+    terminal.end_within(PATIENCE).context("it does not end at Ctrl-C")?;
+    Ok(())
+}
