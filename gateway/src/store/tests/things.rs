@@ -1,7 +1,8 @@
 //! Devices, pieces of work and locks.
 
 use super::bed::{Bed, device, event, noon, person, work, work_naming};
-use crate::store::{Credential, CredentialListing, StoreError};
+use crate::store::credentials::CredentialListing;
+use crate::store::{Credential, StoreError};
 use chrono::TimeDelta;
 use sekimori_audit::event::Kind;
 use sekimori_policy::facts::{Lock, LockScope};
