@@ -85,6 +85,7 @@ fn the_menu_shows_what_is_open_and_leads_there() -> Result<()> {
 fn open_terminal(hospital: &Hospital, certificate: &Path) -> Result<Terminal> {
     let mut ssh = hospital.workstation.prepared("ssh", &hospital.user(), hospital.carried(certificate))?;
     let mut terminal = Terminal::start(ssh.args(["-tt", "gate"]), 100, 30)?;
-    terminal.ask("exec env -i PATH=\"$PATH\" PS1='prompt> ' sh; \r", "\nprompt> ")?;
+    // The echo of the line must not be taken for the prompt.
+    terminal.ask("exec env -i PATH=\"$PATH\" PS1='prom''pt> ' sh; \r", "prompt> ")?;
     Ok(terminal)
 }

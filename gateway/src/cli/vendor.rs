@@ -62,10 +62,10 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct Details {
     /// The first day of the contract
-    #[arg(long, value_name = "DATE", requires = "contract_until")]
+    #[arg(long, value_name = "DATE")]
     contract_from: Option<String>,
     /// The last day of the contract
-    #[arg(long, value_name = "DATE", requires = "contract_from")]
+    #[arg(long, value_name = "DATE")]
     contract_until: Option<String>,
     /// A network its people come from; repeat for more
     #[arg(long = "source", value_name = "CIDR", value_parser = network)]
@@ -104,14 +104,27 @@ impl Details {
     }
 
     /// From the first moment of the first day to the last moment of the last, in the hospital's zone.
-    fn contract(&self, context: &Context) -> Result<Option<Period>, CliError> {
-        let (Some(from), Some(until)) = (&self.contract_from, &self.contract_until) else { return Ok(None) };
-        let after = date(until)?.succ_opt().ok_or_else(|| CliError::Usage(format!("{until} is too far away")))?;
-        let period = Period { from: midnight(context, date(from)?)?, until: midnight(context, after)? };
-        if period.from >= period.until {
-            return Err(CliError::Usage(format!("the contract would end on {until}, before it begins on {from}")));
+    /// A side that is not given stays as it is in `before`.
+    fn contract(&self, before: Option<Period>, context: &Context) -> Result<Option<Period>, CliError> {
+        if self.contract_from.is_none() && self.contract_until.is_none() {
+            return Ok(before);
         }
-        Ok(Some(period))
+        let missing = || CliError::Usage("a contract needs both --contract-from and --contract-until".into());
+        let from = match &self.contract_from {
+            Some(day) => midnight(context, date(day)?)?,
+            None => before.ok_or_else(missing)?.from,
+        };
+        let until = match &self.contract_until {
+            Some(day) => {
+                let after = date(day)?.succ_opt();
+                midnight(context, after.ok_or_else(|| CliError::Usage(format!("{day} is too far away")))?)?
+            }
+            None => before.ok_or_else(missing)?.until,
+        };
+        if from >= until {
+            return Err(CliError::Usage("the contract would end before it begins: check both days".into()));
+        }
+        Ok(Some(Period { from, until }))
     }
 }
 
@@ -148,7 +161,8 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
             show(&vendor, context)
         }
         Command::Change { id, name, details } => {
-            let contract = details.contract(context)?;
+            let before = context.store().await?.vendor(&id).await?.and_then(|vendor| vendor.contract);
+            let contract = details.contract(before, context)?;
             let edit = |vendor: &mut Vendor| {
                 details.apply(vendor, contract);
                 if let Some(name) = name {
@@ -165,7 +179,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
 
 async fn add(id: VendorId, name: String, details: &Details, context: &Context) -> Result<(), CliError> {
     let (_, actor) = context.authority(Act::ManageVendors).await?;
-    let contract = details.contract(context)?;
+    let contract = details.contract(None, context)?;
     let mut vendor = Vendor {
         id: id.clone(),
         name,

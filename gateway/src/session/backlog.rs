@@ -126,6 +126,16 @@ impl Cuttable {
         Ok((TcpStream::from_std(socket)?, Arc::new(Self(duplicate))))
     }
 
+    /// Cuts, and has what the peer did not read thrown away: without that a peer which has stopped reading would stay
+    /// connected until it does. Never at a normal end, where the last bytes still have to arrive.
+    ///
+    /// # Errors
+    /// What the system said; the connection may still stand.
+    pub fn abort(&self) -> io::Result<()> {
+        rustix::net::sockopt::set_socket_linger(&self.0, Some(std::time::Duration::ZERO))?;
+        self.cut()
+    }
+
     /// Shuts the socket down in both directions. `Ok` also when it already was.
     ///
     /// # Errors

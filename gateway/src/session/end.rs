@@ -39,7 +39,7 @@ impl End {
     pub fn code(&self) -> &'static str {
         match self {
             Self::PersonLeft => "person-left",
-            Self::Until(_) => "until-reached",
+            Self::Until(limit) => limit.code(),
             Self::Denied(_) => "denied",
             Self::SignInRevoked => "sign-in-revoked",
             Self::Cut { .. } => "cut",

@@ -169,7 +169,7 @@ impl Connection {
             if let Some(connection) = connection.upgrade()
                 && connection.open_sessions().iter().all(|session| session.id == ended)
             {
-                connection.socket.cut().ok();
+                connection.socket.abort().ok();
             }
         })
     }

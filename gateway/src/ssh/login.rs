@@ -115,17 +115,17 @@ impl Login {
         // OpenSSH tries a key before the certificate that lies beside it. While one carries a sign-in, the client is
         // asked for a key once more, and then moves on to the certificate; without one the password is next.
         let carried = self.carries(&person, &fingerprint).await?;
-        let methods = [MethodKind::KeyboardInteractive, MethodKind::Password, MethodKind::PublicKey];
+        let methods = [MethodKind::KeyboardInteractive, MethodKind::PublicKey];
         match self.key.replace(fingerprint) {
             None if carried => Ok(proceed(&methods)),
             Some(_) if carried => {
                 Ok(Auth::Reject { proceed_with_methods: Some(MethodSet::from(&methods[..])), partial_success: false })
             }
-            _ => Ok(proceed(&[MethodKind::KeyboardInteractive, MethodKind::Password])),
+            _ => Ok(proceed(&[MethodKind::KeyboardInteractive])),
         }
     }
 
-    /// The `password` method. With a key it completes the sign-in; without, the code is asked for next, whatever was
+    /// The `password` method, not advertised and answered all the same. With a key it completes the sign-in; without, the code is asked for next, whatever was
     /// typed: nothing is said about the password alone.
     pub async fn password(&mut self, user: &str, typed: &str) -> Result<Auth, Fault> {
         self.bind(user);

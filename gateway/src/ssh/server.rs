@@ -65,7 +65,7 @@ pub async fn serve(gate: Arc<Gate>, listener: TcpListener) {
 fn configuration(gate: &Gate) -> russh::server::Config {
     russh::server::Config {
         server_id: SshId::Standard(Cow::Borrowed("SSH-2.0-Sekimori")),
-        methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::KeyboardInteractive, MethodKind::Password][..]),
+        methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::KeyboardInteractive][..]),
         // Failures are throttled by ourselves, per person and source; this would delay the second factor as well.
         auth_rejection_time: Duration::from_millis(1),
         auth_rejection_time_initial: Some(Duration::ZERO),

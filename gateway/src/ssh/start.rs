@@ -317,7 +317,8 @@ impl SessionChannel<'_> {
         let detail = json!({ "channel": number, "not_reached": fault.to_string() });
         note(&self.connection.gate, self.session, Kind::SessionChannel, detail).await;
         let language = self.session.caller.language();
-        let text = texts::refusal(language, &[fault.sentence(language).into()]);
+        let sentence = format!("{}: {}", self.session.device(), fault.sentence(language));
+        let text = texts::refusal(language, &[sentence]);
         self.screen.refuse(&text).await;
     }
 
