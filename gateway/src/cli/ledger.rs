@@ -257,7 +257,7 @@ async fn read(file: &Path, encoding: Option<Encoding>, context: &Context) -> Res
     let bytes =
         std::fs::read(file).map_err(|fault| CliError::Usage(format!("cannot read {}: {fault}", file.display())))?;
     let encoding = encoding.unwrap_or_else(|| Encoding::detect(&bytes));
-    let entries = import(&bytes, encoding).map_err(|faults| told(&faults))?;
+    let entries = import(&bytes, encoding).map_err(|faults| told(file, &faults))?;
     let store = context.store().await?;
     let mut rows = Vec::new();
     let mut strangers = Vec::new();
@@ -277,9 +277,9 @@ async fn read(file: &Path, encoding: Option<Encoding>, context: &Context) -> Res
     output::one(context, &json!({ "rows": count }), || format!("{count} rows are imported"))
 }
 
-fn told(faults: &[Fault]) -> CliError {
+fn told(file: &Path, faults: &[Fault]) -> CliError {
     let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-    CliError::Usage(format!("nothing was done:\n{}", faults.join("\n")))
+    CliError::Usage(format!("{}: nothing was done:\n{}", file.display(), faults.join("\n")))
 }
 
 async fn write(
@@ -292,7 +292,7 @@ async fn write(
     let (_, actor) = context.authority(Act::ExportEvidence).await?;
     let ledger = ledger(span, context).await?;
     let bytes =
-        export(&ledger.rows, columns(), context.zone(), encoding, unencodable).map_err(|faults| told(&faults))?;
+        export(&ledger.rows, columns(), context.zone(), encoding, unencodable).map_err(|faults| told(out, &faults))?;
     let detail = json!({ "out": out, "encoding": encoding.name(), "rows": ledger.rows.len() });
     let store = context.store().await?;
     store.record(context.event(Kind::LedgerExport, &actor, detail)).await?;

@@ -164,7 +164,12 @@ fn listing(row: &SessionRow) -> Value {
     if let Value::Object(fields) = &mut value {
         let closing = row.closing.as_ref();
         fields.insert("closed".into(), json!(closing.map(|end| end.at)));
-        fields.insert("reason".into(), json!(closing.map(|end| &end.code)));
+        // The code, and after a cut the words of whoever asked for it.
+        let reason = closing.map(|end| match &row.cut {
+            Some(cut) if end.code == "cut" => format!("cut: {}", cut.reason),
+            _ => end.code.clone(),
+        });
+        fields.insert("reason".into(), json!(reason));
         fields.insert("reason_text".into(), json!(closing.map(|end| &end.reason)));
         fields.insert("counts".into(), json!(closing.map(|end| end.counts)));
         fields.insert("cut".into(), json!(row.cut));

@@ -75,7 +75,10 @@ pub async fn pin(id: &DeviceId, wanted: Option<&str>, file: Option<&Path>, conte
         (None, None) => Vec::new(),
     };
     if keys.is_empty() {
-        return Err(CliError::Refused(format!("{id} does not present that key now: nothing was pinned")));
+        return Err(CliError::Refused(format!(
+            "{id} does not present the key {} now: nothing was pinned",
+            wanted.unwrap_or_default()
+        )));
     }
     let store = context.store().await?;
     let pinned = store.host_keys(id).await?;
