@@ -237,7 +237,7 @@ pub async fn drain_meanwhile<T>(
 }
 
 /// What a message takes in memory, in bytes: a flood of empty ones counts as well.
-fn weight(message: &ChannelMsg) -> usize {
+pub fn weight(message: &ChannelMsg) -> usize {
     const OVERHEAD: usize = 64;
     match message {
         ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. } => OVERHEAD + data.len(),

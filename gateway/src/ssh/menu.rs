@@ -5,7 +5,7 @@ use super::start::Incoming;
 use super::texts;
 use crate::gate::Gate;
 use crate::session::Caller;
-use crate::session::relay::Screen;
+use crate::session::relay::{Screen, weight};
 use crate::store::StoreError;
 use bytes::Bytes;
 use chrono::Utc;
@@ -106,6 +106,12 @@ async fn read_choice(
             Done::Left => return None,
             Done::Line(text) => {
                 if let Some(device) = pick(open, &text) {
+                    // What was typed ahead is for the device.
+                    if typed.used < data.len() {
+                        let ahead = ChannelMsg::Data { data: data.slice(typed.used..) };
+                        incoming.backlog.arrived(weight(&ahead));
+                        incoming.early.push_back(ahead);
+                    }
                     return Some(device);
                 }
                 screen
@@ -129,6 +135,8 @@ struct Line(String);
 
 struct Typed {
     echo: String,
+    /// How many bytes were taken.
+    used: usize,
     done: Done,
 }
 
@@ -144,13 +152,13 @@ impl Line {
 
     fn type_in(&mut self, data: &[u8]) -> Typed {
         let mut echo = String::new();
-        for byte in data {
+        for (used, byte) in (1..).zip(data) {
             match byte {
                 b'\r' | b'\n' => {
                     echo.push_str("\r\n");
-                    return Typed { echo, done: Done::Line(std::mem::take(&mut self.0)) };
+                    return Typed { echo, used, done: Done::Line(std::mem::take(&mut self.0)) };
                 }
-                3 | 4 => return Typed { echo: "\r\n".into(), done: Done::Left },
+                3 | 4 => return Typed { echo: "\r\n".into(), used, done: Done::Left },
                 8 | 127 if self.0.pop().is_some() => echo.push_str("\u{8} \u{8}"),
                 byte if byte.is_ascii_graphic() && self.0.len() < Self::LIMIT => {
                     self.0.push(char::from(*byte));
@@ -159,7 +167,7 @@ impl Line {
                 _ => {}
             }
         }
-        Typed { echo, done: Done::No }
+        Typed { echo, used: data.len(), done: Done::No }
     }
 }
 
