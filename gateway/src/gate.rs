@@ -99,6 +99,15 @@ impl Gate {
         self.store.facts(person, Some(device), account, caller.source, caller.factors.clone(), demands).await
     }
 
+    /// Whether a sign-in still counts: it is on record, and nobody revoked it. Taking a person's factors away revokes
+    /// theirs, carried or not.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn sign_in_stands(&self, id: uuid::Uuid) -> Result<bool, StoreError> {
+        Ok(self.store.sign_in(id).await?.is_some_and(|sign_in| sign_in.revoked.is_none()))
+    }
+
     /// Whether the gateway takes no new sessions any more.
     #[must_use]
     pub fn stopping(&self) -> bool {

@@ -14,7 +14,9 @@ use sekimori_certs::host_key::HostKeys;
 use sekimori_certs::secret::MasterKey;
 use sekimori_certs::ssh_ca::UserCa;
 use serde_json::json;
+use std::fs::File;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -29,6 +31,8 @@ pub struct Serving {
     pub gate: Arc<Gate>,
     /// The addresses that it listens on, with the ports that the system chose where 0 was asked for.
     pub addresses: Vec<SocketAddr>,
+    /// Held for as long as it serves.
+    _lock: File,
 }
 
 /// Serves until SIGTERM or Ctrl-C.
@@ -48,13 +52,15 @@ pub async fn run(config: Config, config_path: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// What stood in the way, with its place and remedy.
 pub async fn start(config: Config) -> anyhow::Result<Serving> {
+    // Who cannot serve must not touch the sessions of a gateway that does.
+    let lock = lock(&config)?;
     let parts = parts(&config).await?;
-    close_what_a_crash_left_open(&parts).await?;
     let mut listeners = Vec::new();
     for address in &config.ssh.listen {
         let listener = TcpListener::bind(address).await;
         listeners.push(listener.with_context(|| format!("cannot listen on {address}: is another program there?"))?);
     }
+    close_what_a_crash_left_open(&parts).await?;
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
     let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "addresses": addresses, "instance": parts.instance });
     let seen = parts
@@ -67,7 +73,7 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     for listener in listeners {
         tokio::spawn(server::serve(gate.clone(), listener));
     }
-    Ok(Serving { gate, addresses })
+    Ok(Serving { gate, addresses, _lock: lock })
 }
 
 /// Serves what was started until SIGTERM or Ctrl-C; SIGHUP reads the configuration again.
@@ -109,10 +115,24 @@ async fn reload(gate: &Gate, config_path: &Path) {
     match gate.store.record(event).await {
         Ok(_) => {
             gate.reconfigure(config);
+            // The watch may have seen the event while the old demands were still in force.
+            if let Err(fault) = live::decide_each_again(gate).await {
+                tracing::error!(%fault, "open sessions were not decided again on the new configuration");
+            }
             tracing::info!("the configuration was read again; addresses and storage change at the next start");
         }
         Err(fault) => tracing::error!(%fault, "the configuration was not read again; the old one stays in force"),
     }
+}
+
+/// One gateway serves a data directory; the lock goes with the process, however that ends.
+fn lock(config: &Config) -> anyhow::Result<File> {
+    let path = config.data_dir().join("serving.lock");
+    let open = File::options().create(true).append(true).mode(0o600).open(&path);
+    let lock = open.with_context(|| format!("cannot open {}", path.display()))?;
+    let taken = rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+    taken.with_context(|| format!("another gateway serves {}: stop it first", config.data_dir().display()))?;
+    Ok(lock)
 }
 
 async fn parts(config: &Config) -> anyhow::Result<Parts> {

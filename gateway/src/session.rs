@@ -23,7 +23,7 @@ use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_audit::recording::{Recording, RecordingError, SessionHead, Tap};
 use sekimori_policy::decide::{Decision, Denial, Permit, decide};
 use sekimori_policy::error::PolicyError;
-use sekimori_policy::facts::{Factors, Facts, Language, Person, Source};
+use sekimori_policy::facts::{Channel, Factors, Facts, Language, Person, Source};
 use sekimori_policy::id::{DeviceId, WorkId};
 use sekimori_policy::work::{By, Transition};
 use serde_json::json;
@@ -69,6 +69,9 @@ pub enum Refusal {
     /// The recording could not start, so nothing starts.
     #[error(transparent)]
     Recording(#[from] RecordingError),
+    /// The sign-in that the connection stands on was revoked.
+    #[error("the sign-in was revoked")]
+    SignInRevoked,
     /// The work changed under the decision: it no longer begins.
     #[error(transparent)]
     Work(#[from] PolicyError),
@@ -93,6 +96,7 @@ impl Refusal {
                 vec!["操作記録を開始できないため、接続できません。病院に連絡してください。".into()]
             }
             Self::Recording(_) => vec!["The recording cannot start, so nothing starts. Tell the hospital.".into()],
+            Self::SignInRevoked => vec![End::SignInRevoked.sentence(language)],
             Self::Work(_) | Self::WorkGone if ja => vec!["作業の状態が変わりました。もう一度接続してください。".into()],
             Self::Work(_) | Self::WorkGone => vec!["The work has just changed. Connect again.".into()],
             Self::Stopping if ja => vec!["ゲートウェイを停止しています。".into()],
@@ -114,6 +118,8 @@ pub struct Session {
     permit: watch::Sender<Arc<Permit>>,
     account: String,
     device: DeviceId,
+    work: WorkId,
+    in_use: Mutex<Vec<Channel>>,
     ended: CancellationToken,
     end: OnceLock<End>,
     channels: AtomicU32,
@@ -138,6 +144,9 @@ pub async fn open(
     if gate.stopping() {
         return Err(Refusal::Stopping);
     }
+    if !gate.sign_in_stands(caller.sign_in).await? {
+        return Err(Refusal::SignInRevoked);
+    }
     let facts = gate.facts(caller, device, account).await?;
     let now = Utc::now();
     let permit = match decide(&facts, now) {
@@ -155,6 +164,8 @@ pub async fn open(
         recording,
         account: permit.account().to_owned(),
         device: device.clone(),
+        work: permit.work().clone(),
+        in_use: Mutex::default(),
         permit: watch::Sender::new(Arc::new(permit)),
         ended: CancellationToken::new(),
         end: OnceLock::new(),
@@ -170,7 +181,24 @@ pub async fn open(
     gate.live.insert(&session);
     let supervisor = supervise::supervise(gate.clone(), session.clone(), hang_up);
     gate.sessions.spawn(supervisor);
+    // What changed between the reading of the facts and now has been seen by nobody on this session's behalf.
+    live::look_at(gate, &session).await;
     Ok(session)
+}
+
+/// A kind of channel in use; given back on drop.
+pub struct InUse {
+    session: Arc<Session>,
+    channel: Channel,
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        let mut in_use = self.session.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = in_use.iter().position(|channel| *channel == self.channel) {
+            in_use.swap_remove(place);
+        }
+    }
 }
 
 /// Ends the person's connection; for a session that is cut while its connection carries nothing else.
@@ -300,6 +328,26 @@ impl Session {
     #[must_use]
     pub fn account(&self) -> &str {
         &self.account
+    }
+
+    /// The piece of work that it was opened for; it never becomes another's.
+    #[must_use]
+    pub fn work(&self) -> &WorkId {
+        &self.work
+    }
+
+    /// Takes a kind of channel into use, if the permit names it. From then on a permit that no longer names it ends
+    /// the session; `None`: it is not permitted.
+    #[must_use]
+    pub fn take_into_use(self: &Arc<Self>, channel: Channel) -> Option<InUse> {
+        // Noted before the permit is asked: a change in between sees the one or the other.
+        self.in_use.lock().unwrap_or_else(PoisonError::into_inner).push(channel);
+        let in_use = InUse { session: self.clone(), channel };
+        self.permit().allows(channel).then_some(in_use)
+    }
+
+    fn allowed_by(&self, permit: &Permit) -> bool {
+        self.in_use.lock().unwrap_or_else(PoisonError::into_inner).iter().all(|channel| permit.allows(*channel))
     }
 
     /// Whether the session has been told to end.

@@ -15,6 +15,8 @@ pub enum End {
     Denied(Vec<Reason>),
     /// The sign-in that a certificate carried was revoked.
     SignInRevoked,
+    /// What was in use is no longer permitted, though the rest of the work is.
+    Narrowed,
     /// Somebody at the hospital cut it.
     Cut {
         /// Why, in that person's words.
@@ -42,6 +44,7 @@ impl End {
             Self::Until(limit) => limit.code(),
             Self::Denied(_) => "denied",
             Self::SignInRevoked => "sign-in-revoked",
+            Self::Narrowed => "no-longer-permitted",
             Self::Cut { .. } => "cut",
             Self::RecordingFailed(_) => "recording-failed",
             Self::Idle { .. } => "idle",
@@ -64,6 +67,8 @@ impl End {
             }
             Self::SignInRevoked if ja => "この接続の認証（証明書）が病院によって取り消されました。".into(),
             Self::SignInRevoked => "The hospital revoked the sign-in that this session stands on.".into(),
+            Self::Narrowed if ja => "使用中の機能の許可が取り消されたため、接続を終了しました。".into(),
+            Self::Narrowed => "What was in use is no longer permitted, so the session was ended.".into(),
             Self::Cut { reason } if ja => format!("病院が接続を遮断しました。理由: {reason}"),
             Self::Cut { reason } => format!("The hospital cut this session off. Reason: {reason}"),
             Self::RecordingFailed(_) if ja => {

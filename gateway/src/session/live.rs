@@ -4,8 +4,9 @@
 //! gateway looks for new events several times a second, decides every session's case again when one of them can
 //! matter, and cuts what is no longer permitted. The command line needs no other way to reach a running gateway.
 
-use super::{Caller, End, Session};
+use super::{End, Session};
 use crate::gate::Gate;
+use crate::store::StoreError;
 use chrono::Utc;
 use sekimori_audit::event::Kind;
 use sekimori_policy::decide::{Decision, decide};
@@ -73,7 +74,7 @@ pub async fn watch(gate: Arc<Gate>, mut seen: i64) {
     }
 }
 
-async fn look(gate: &Gate, seen: i64) -> Result<i64, crate::store::StoreError> {
+async fn look(gate: &Gate, seen: i64) -> Result<i64, StoreError> {
     let newest = gate.store.last_seq().await?;
     if newest == seen {
         return Ok(seen);
@@ -85,21 +86,20 @@ async fn look(gate: &Gate, seen: i64) -> Result<i64, crate::store::StoreError> {
         let Some(last) = events.last() else { break };
         at = last.seq;
         for event in &events {
-            kinds.push(event.event()?.kind);
+            // An event that this program cannot read, from a newer one, may be about anything.
+            kinds.push(event.event().ok().map(|event| event.kind));
         }
     }
-    if kinds.contains(&Kind::SessionCut) {
+    if kinds.iter().any(|kind| kind.is_none_or(|kind| kind == Kind::SessionCut)) {
         cut_what_was_asked(gate).await?;
     }
-    if kinds.iter().any(|kind| changes_facts(*kind)) {
-        for session in gate.live.all() {
-            decide_again(gate, &session).await?;
-        }
+    if kinds.iter().any(|kind| kind.is_none_or(changes_facts)) {
+        decide_each_again(gate).await?;
     }
     Ok(newest)
 }
 
-/// Whether an event of this kind can change a decision. An unknown kind, from a newer program, may.
+/// Whether an event of this kind can change a decision.
 fn changes_facts(kind: Kind) -> bool {
     !matches!(
         kind,
@@ -124,7 +124,7 @@ fn changes_facts(kind: Kind) -> bool {
     )
 }
 
-async fn cut_what_was_asked(gate: &Gate) -> Result<(), crate::store::StoreError> {
+async fn cut_what_was_asked(gate: &Gate) -> Result<(), StoreError> {
     let asked = gate.store.cut_requests(&gate.instance).await?;
     for session in gate.live.all() {
         if let Some((_, request)) = asked.iter().find(|(id, _)| *id == session.id) {
@@ -134,19 +134,63 @@ async fn cut_what_was_asked(gate: &Gate) -> Result<(), crate::store::StoreError>
     Ok(())
 }
 
-/// Decides a session's case again on today's facts: a permit replaces the old one, a denial cuts.
-pub async fn decide_again(gate: &Gate, session: &Session) -> Result<(), crate::store::StoreError> {
-    let Caller { sign_in, carried, .. } = &session.caller;
-    if *carried && gate.store.sign_in(*sign_in).await?.is_none_or(|sign_in| sign_in.revoked.is_some()) {
+/// Looks at everything that could end one session, once: for what was seen before it was among the live ones.
+pub async fn look_at(gate: &Gate, session: &Session) {
+    if gate.stopping() {
+        session.end(End::Shutdown);
+    }
+    let looked = async {
+        let asked = gate.store.cut_requests(&gate.instance).await?;
+        if let Some((_, request)) = asked.into_iter().find(|(id, _)| *id == session.id) {
+            session.end(End::Cut { reason: request.reason });
+        }
+        decide_again(gate, session).await
+    };
+    if let Err(fault) = looked.await {
+        tracing::error!(session = %session.id, %fault, "a session that opened could not be looked at again");
+        session.end(End::StoreUnavailable);
+    }
+}
+
+/// Decides a session's case again on today's facts: a permit for its own work that names all that is in use replaces
+/// the old one, anything else cuts.
+pub async fn decide_again(gate: &Gate, session: &Session) -> Result<(), StoreError> {
+    if !gate.sign_in_stands(session.caller.sign_in).await? {
         session.end(End::SignInRevoked);
         return Ok(());
     }
-    let facts = gate.facts(&session.caller, session.device(), Some(session.account())).await?;
-    match decide(&facts, Utc::now()) {
+    let mut facts = gate.facts(&session.caller, session.device(), Some(session.account())).await?;
+    let now = Utc::now();
+    let mut decision = decide(&facts, now);
+    if matches!(&decision, Decision::Permit(permit) if permit.work() != session.work()) {
+        // Another piece of work lasts longer, but this session is on record as this one's.
+        facts.works.retain(|work| work.id() == session.work());
+        decision = decide(&facts, now);
+    }
+    match decision {
         Decision::Permit(permit) => {
-            session.permit.send_replace(Arc::new(permit));
+            let permit = Arc::new(permit);
+            // In force first: a channel that opens meanwhile is measured by it.
+            session.permit.send_replace(permit.clone());
+            if !session.allowed_by(&permit) {
+                session.end(End::Narrowed);
+            }
         }
         Decision::Denial(denial) => session.end(End::Denied(denial.reasons().to_vec())),
+    }
+    Ok(())
+}
+
+/// The same for every session, where a fault of this session's own records ends this session and no other.
+pub async fn decide_each_again(gate: &Gate) -> Result<(), StoreError> {
+    for session in gate.live.all() {
+        match decide_again(gate, &session).await {
+            Err(fault @ (StoreError::Damaged { .. } | StoreError::Sealed { .. })) => {
+                tracing::error!(session = %session.id, %fault, "a session's facts cannot be read");
+                session.end(End::StoreUnavailable);
+            }
+            other => other?,
+        }
     }
     Ok(())
 }

@@ -79,11 +79,11 @@ async fn forward_in(
     let (gate, permit) = (&connection.gate, session.permit());
     let language = session.caller.language();
     let permission = Permission::Forward(port);
-    if !permit.allows(permission) {
+    let Some(_in_use) = session.take_into_use(permission) else {
         note(gate, session, Kind::AccessDenied, json!({ "reasons": ["channel-not-permitted"], "port": port })).await;
         let sentence = texts::not_permitted(language, &permission.to_string(), permit.work().as_str());
         return reject(reply, &sentence).await;
-    }
+    };
     let number = session.next_channel();
     let tap = match note_channel(gate, session, number, permission).await {
         Ok(()) => {

@@ -154,13 +154,24 @@ async fn reach(
 ) {
     let caller = &signed_in.caller;
     let language = caller.language();
-    let opened = connection.session(caller, device, account);
-    let Some(opened) = drain_meanwhile(&mut incoming.read, &incoming.backlog, &mut incoming.early, opened).await else {
+    // A task of its own: a client that leaves meanwhile must not leave half a session behind.
+    let opening_session = tokio::spawn({
+        let (connection, caller, device) = (connection.clone(), caller.clone(), device.clone());
+        let account = account.map(str::to_owned);
+        async move { connection.session(&caller, &device, account.as_deref()).await }
+    });
+    let Some(opened) =
+        drain_meanwhile(&mut incoming.read, &incoming.backlog, &mut incoming.early, opening_session).await
+    else {
         return;
     };
     let session = match opened {
-        Ok(session) => session,
-        Err(refusal) => {
+        Ok(Ok(session)) => session,
+        Err(fault) => {
+            tracing::error!(%fault, device = %device, "the opening of a session broke off");
+            return screen.refuse(&texts::refusal(language, &[texts::device_lost(language).into()])).await;
+        }
+        Ok(Err(refusal)) => {
             if !matches!(refusal, crate::session::Refusal::Denied(_)) {
                 tracing::error!(%refusal, device = %device, "a session was refused");
             }
@@ -169,15 +180,17 @@ async fn reach(
     };
     let permit = session.permit();
     let allowed = match start.permission() {
-        Some(permission) if permit.allows(permission) => Ok(permission),
-        Some(permission) => Err(texts::not_permitted(language, &permission.to_string(), permit.work().as_str())),
+        Some(permission) => session
+            .take_into_use(permission)
+            .map(|in_use| (permission, in_use))
+            .ok_or_else(|| texts::not_permitted(language, &permission.to_string(), permit.work().as_str())),
         None => match &start {
             Start::Subsystem(name) => Err(texts::unknown_subsystem(language, name)),
             Start::Shell | Start::Exec(_) => Err(texts::device_lost(language).into()),
         },
     };
     match allowed {
-        Ok(permission) => {
+        Ok((permission, _in_use)) => {
             let channel = SessionChannel { connection, session: &session, screen, opening, start, permission };
             session.track(channel.serve(incoming)).await;
         }
