@@ -268,7 +268,8 @@ async fn begin(
         Ok(recording) => Ok((id, recording)),
         Err(fault) => {
             let end = End::RecordingFailed(fault.to_string());
-            supervise::close_row(gate, id, caller, permit.device(), permit.work(), &end, Counts::default()).await;
+            supervise::close_row(gate, id, caller, permit.device(), permit.work(), &end, supervise::Whole::default())
+                .await;
             Err(fault.into())
         }
     }

@@ -101,6 +101,13 @@ fn invariant_10_viewing_and_exporting_are_on_record() -> Result<()> {
         ensure!(at(event, "/session") == session.id.as_str(), "{event}");
     }
 
+    // The event of the end ties the recording down: it names the manifest, which names everything else.
+    let mut sum = Command::new("sha256sum");
+    let sum = run(sum.arg(hospital.recording(&session)?.join("manifest.json")), Input::Nothing, PATIENCE)?.success()?;
+    let closed = hospital.events("session.close")?;
+    let named = at(closed.first().context("no end on record")?, "/detail/manifest_sha256").as_str().unwrap_or_default();
+    ensure!(named.len() == 64 && sum.text().starts_with(named), "{named} is not {}", sum.text());
+
     // What was exported is whole, by other people's tools.
     let unpacked = hospital.workstation.folder().join("unpacked");
     fs::create_dir(&unpacked)?;

@@ -25,6 +25,12 @@ pub const SOFT_LIMIT: usize = 1 << 20;
 /// Bytes that a pump never exceeds: a peer which sends past its window ends its channel.
 pub const HARD_LIMIT: usize = 16 << 20;
 
+/// Bytes that all pumps of the process may hold before those which lag behind are ended.
+pub const PROCESS_LIMIT: usize = 512 << 20;
+
+/// Bytes that all pumps hold now.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
 /// How many channels of one connection lag behind.
 #[derive(Debug, Default)]
 pub struct Congestion(AtomicUsize);
@@ -52,17 +58,21 @@ impl Backlog {
         Self { bytes: AtomicUsize::new(0), waker: AtomicWaker::new(), connection: Some(connection) }
     }
 
-    /// Takes note of bytes that arrived; returns what is held now.
-    pub fn arrived(&self, bytes: usize) -> usize {
+    /// Takes note of bytes that arrived. `false`: more than flow control allows, of this channel, or of all of them
+    /// together while this one lags behind.
+    #[must_use]
+    pub fn arrived(&self, bytes: usize) -> bool {
+        let held_by_all = HELD.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let before = self.bytes.fetch_add(bytes, Ordering::AcqRel);
         if before < SOFT_LIMIT && before + bytes >= SOFT_LIMIT {
             self.congest(true);
         }
-        before + bytes
+        before + bytes <= HARD_LIMIT && (held_by_all <= PROCESS_LIMIT || !self.full())
     }
 
     /// Takes note of bytes that were passed on.
     pub fn left(&self, bytes: usize) {
+        HELD.fetch_sub(bytes, Ordering::Relaxed);
         let before = self.bytes.fetch_sub(bytes, Ordering::AcqRel);
         if before >= SOFT_LIMIT && before - bytes < SOFT_LIMIT {
             self.congest(false);
@@ -91,6 +101,7 @@ impl Drop for Backlog {
         if self.full() {
             self.congest(false);
         }
+        HELD.fetch_sub(self.bytes.load(Ordering::Acquire), Ordering::Relaxed);
     }
 }
 
@@ -212,7 +223,7 @@ mod tests {
         let (near, mut far) = pair().await;
         let backlog = Arc::new(Backlog::default());
         let (mut gated, _cut) = Gated::new(near, backlog.clone()).unwrap();
-        backlog.arrived(SOFT_LIMIT);
+        assert!(backlog.arrived(SOFT_LIMIT));
         far.write_all(b"held").await.unwrap();
         gated.write_all(b"goes").await.unwrap();
         let mut went = [0; 4];
@@ -230,7 +241,7 @@ mod tests {
     fn congestion_ends_with_the_pump_that_caused_it() {
         let congestion = Arc::new(Congestion::default());
         let backlog = Backlog::of_connection(congestion.clone());
-        backlog.arrived(SOFT_LIMIT);
+        assert!(backlog.arrived(SOFT_LIMIT));
         assert!(congestion.any());
         drop(backlog);
         assert!(!congestion.any());

@@ -5,7 +5,7 @@
 
 use super::Session;
 use super::backlog::Backlog;
-use super::relay::{LAST_WORDS, Outcome, Pass, Screen, pump};
+use super::relay::{LAST_WORDS, Outcome, Pass, Screen, discard, pump};
 use bytes::BytesMut;
 use russh::{ChannelMsg, ChannelReadHalf};
 use sekimori_audit::recording::{Output, Tap};
@@ -29,18 +29,28 @@ pub async fn forward(
     session: &Session,
 ) -> Outcome {
     let (device_read, device_write) = device.into_split();
-    let mut up = Up { device: device_write, tap, session };
     let down = down(device_read, screen, tap, session);
     tokio::pin!(down);
-    let up = pump(&mut person, backlog, VecDeque::new(), &mut up);
-    tokio::pin!(up);
-    tokio::select! {
-        outcome = &mut up => outcome.unwrap_or(Outcome::PersonClosed),
-        outcome = &mut down => match outcome {
-            // The device has said all it will; the person may still be sending.
-            Outcome::DeviceClosed => up.await.unwrap_or(Outcome::DeviceClosed),
-            other => other,
+    let outcome = {
+        let mut up = Up { device: device_write, tap, session };
+        let up = pump(&mut person, backlog, VecDeque::new(), &mut up);
+        tokio::pin!(up);
+        tokio::select! {
+            outcome = &mut up => outcome.unwrap_or(Outcome::PersonClosed),
+            outcome = &mut down => return match outcome {
+                // The device has said all it will; the person may still be sending.
+                Outcome::DeviceClosed => up.await.unwrap_or(Outcome::DeviceClosed),
+                other => other,
+            },
+        }
+    };
+    match outcome {
+        // The device takes nothing more, but what it said last may still be on its way to a slow person.
+        Outcome::DeviceLost => tokio::select! {
+            outcome = &mut down => outcome,
+            () = discard(&mut person) => Outcome::PersonClosed,
         },
+        other => other,
     }
 }
 

@@ -4,7 +4,7 @@
 //! in order. Every byte is on record before it is passed on. Replies are truthful: a request counts as granted when
 //! the device has granted it; exit status, signal and EOF travel as they came.
 
-use super::backlog::{Backlog, HARD_LIMIT};
+use super::backlog::Backlog;
 use super::{End, Session};
 use bytes::Bytes;
 use russh::{ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client, server};
@@ -123,15 +123,45 @@ const NO_PERMISSION: u32 = 77;
 pub async fn relay(person: PersonEnd, device: DeviceEnd, tap: &Tap, session: &Session) -> Outcome {
     let PersonEnd { read: mut person_read, screen, backlog: person_backlog, early } = person;
     let DeviceEnd { read: mut device_read, write, backlog: device_backlog, expected } = device;
-    let mut up = Up { screen: &screen, device: &write, tap, session };
     let mut down = Down { screen: &screen, tap, session, expected, closed: false };
-    tokio::select! {
-        outcome = pump(&mut person_read, &person_backlog, early, &mut up) => outcome.unwrap_or(Outcome::PersonClosed),
-        outcome = pump(&mut device_read, &device_backlog, VecDeque::new(), &mut down) => match outcome {
-            Some(outcome) => outcome,
-            None if down.closed => Outcome::DeviceClosed,
-            None => Outcome::DeviceLost,
+    let mut down_pump = Box::pin(pump(&mut device_read, &device_backlog, VecDeque::new(), &mut down));
+    let first = {
+        let mut up = Up { screen: &screen, device: &write, tap, session };
+        let up_pump = pump(&mut person_read, &person_backlog, early, &mut up);
+        tokio::select! {
+            outcome = up_pump => First::Up(outcome),
+            outcome = &mut down_pump => First::Down(outcome),
+        }
+    };
+    let outcome = match first {
+        First::Down(outcome) => outcome,
+        // The device takes nothing more, but what it said last may still be on its way to a slow person.
+        First::Up(Some(Outcome::DeviceLost)) => tokio::select! {
+            outcome = &mut down_pump => outcome,
+            () = discard(&mut person_read) => return Outcome::PersonClosed,
         },
+        First::Up(outcome) => return outcome.unwrap_or(Outcome::PersonClosed),
+    };
+    drop(down_pump);
+    match outcome {
+        Some(outcome) => outcome,
+        None if down.closed => Outcome::DeviceClosed,
+        None => Outcome::DeviceLost,
+    }
+}
+
+/// Which pump ended first.
+enum First {
+    Up(Option<Outcome>),
+    Down(Option<Outcome>),
+}
+
+/// Reads and throws away, so that the connection's other channels go on. Resolves when the person is gone.
+pub(super) async fn discard(read: &mut ChannelReadHalf) {
+    while let Some(message) = read.wait().await {
+        if matches!(message, ChannelMsg::Close) {
+            return;
+        }
     }
 }
 
@@ -172,7 +202,9 @@ pub(super) async fn pump(
             Some(message) => message,
             None if open => {
                 let message = read.wait().await?;
-                backlog.arrived(weight(&message));
+                if !backlog.arrived(weight(&message)) {
+                    return Some(Outcome::Flooded);
+                }
                 message
             }
             None => return None,
@@ -191,7 +223,7 @@ pub(super) async fn pump(
                         if matches!(message, ChannelMsg::Close) {
                             last_chance = side_patience.map(|patience| Instant::now() + patience);
                         }
-                        if backlog.arrived(weight(&message)) > HARD_LIMIT {
+                        if !backlog.arrived(weight(&message)) {
                             return Some(Outcome::Flooded);
                         }
                         waiting.push_back(message);
@@ -227,7 +259,7 @@ pub async fn drain_meanwhile<T>(
             done = &mut under_way => return Some(done),
             more = read.wait() => {
                 let message = more?;
-                if matches!(message, ChannelMsg::Close) || backlog.arrived(weight(&message)) > HARD_LIMIT {
+                if matches!(message, ChannelMsg::Close) || !backlog.arrived(weight(&message)) {
                     return None;
                 }
                 waiting.push_back(message);

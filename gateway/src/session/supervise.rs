@@ -11,7 +11,7 @@ use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_audit::recording::SessionEnd;
 use sekimori_policy::facts::Language;
 use sekimori_policy::id::{DeviceId, WorkId};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
@@ -22,6 +22,9 @@ const WARNINGS: [i64; 2] = [10, 1];
 
 /// How long channels may take to show the reason and close, before the person's socket is shut down.
 const PARTING: Duration = Duration::from_millis(400);
+
+/// How long the reason that the person reads may take to leave.
+const LAST_WORDS: Duration = Duration::from_millis(150);
 
 /// How long channels' tasks may take to be gone after that.
 const CONFIRMATION: Duration = Duration::from_secs(5);
@@ -99,9 +102,17 @@ async fn warn(session: &Session, left: TimeDelta, until: DateTime<Utc>, gate: &G
 async fn part(session: &Session, end: &End, hang_up: &HangUp) -> bool {
     session.tasks.close();
     let sockets = std::mem::take(&mut *session.sockets.lock().unwrap_or_else(PoisonError::into_inner));
-    let down = sockets.iter().filter_map(Weak::upgrade).all(|socket| socket.cut().is_ok());
+    // Each is cut, whatever became of the one before.
+    let mut down = true;
+    for socket in sockets.iter().filter_map(Weak::upgrade) {
+        down &= socket.cut().is_ok();
+    }
     let parted = tokio::time::timeout(PARTING, session.tasks.wait()).await.is_ok();
     if *end != End::PersonLeft {
+        if parted {
+            // The last words are handed to russh; hanging up throws away what has not left yet.
+            tokio::time::sleep(LAST_WORDS).await;
+        }
         hang_up(session.id);
     }
     let gone = parted || tokio::time::timeout(CONFIRMATION, session.tasks.wait()).await.is_ok();
@@ -111,15 +122,25 @@ async fn part(session: &Session, end: &End, hang_up: &HangUp) -> bool {
 async fn close(gate: &Gate, session: &Session, end: &End, confirmed: bool) {
     let finished = session.recording.finish(SessionEnd { at: Utc::now(), reason: end.code().to_owned() }).await;
     // A recording whose end cannot be written is a failure of the recording, whatever ended the session.
-    let end = match finished {
-        Ok(_) => end.clone(),
-        Err(fault) => End::RecordingFailed(fault.to_string()),
+    let (end, manifest) = match finished {
+        Ok(summary) => (end.clone(), Some(summary.manifest_sha256)),
+        Err(fault) => (End::RecordingFailed(fault.to_string()), None),
     };
     if !confirmed {
         tracing::error!(session = %session.id, "the end of a session could not be confirmed on both sides");
     }
     let permit = session.permit();
-    close_row(gate, session.id, &session.caller, permit.device(), permit.work(), &end, session.counts()).await;
+    let whole = Whole { counts: session.counts(), manifest };
+    close_row(gate, session.id, &session.caller, permit.device(), permit.work(), &end, whole).await;
+}
+
+/// What a session amounts to when it ends.
+#[derive(Default)]
+pub struct Whole {
+    /// What went through.
+    pub counts: Counts,
+    /// The SHA-256 of its recording's manifest, which holds those of all members: the event ties the recording down.
+    pub manifest: Option<String>,
 }
 
 /// Records the end of a session. When the database is away it is tried again until it answers or the gateway stops;
@@ -131,11 +152,11 @@ pub async fn close_row(
     device: &DeviceId,
     work: &WorkId,
     end: &End,
-    counts: Counts,
+    whole: Whole,
 ) {
     let mut pause = Duration::from_millis(200);
     let now = Utc::now();
-    let detail = match end {
+    let mut detail = match end {
         End::Denied(reasons) => json!({
             "reason": end.code(),
             "reasons": reasons.iter().map(sekimori_policy::reason::Reason::code).collect::<Vec<_>>(),
@@ -145,6 +166,9 @@ pub async fn close_row(
         End::RecordingFailed(fault) => json!({ "reason": end.code(), "fault": fault }),
         _ => json!({ "reason": end.code() }),
     };
+    if let (Value::Object(fields), Some(manifest)) = (&mut detail, whole.manifest) {
+        fields.insert("manifest_sha256".into(), Value::String(manifest));
+    }
     let event = Event {
         person: Some(caller.person.id.clone()),
         vendor: caller.person.vendor.clone(),
@@ -157,7 +181,7 @@ pub async fn close_row(
         ..Event::new(now, Kind::SessionClose, Actor::gateway())
     };
     let reason = end.sentence(gate.config().hospital.language);
-    let closing = Closing { at: now, code: end.code().to_owned(), reason, counts };
+    let closing = Closing { at: now, code: end.code().to_owned(), reason, counts: whole.counts };
     loop {
         match gate.store.close_session(id, &closing, event.clone()).await {
             Ok(()) | Err(StoreError::Unknown { .. }) => return,

@@ -12,7 +12,8 @@ use russh::client::{self, AuthResult, KeyboardInteractiveAuthResponse};
 use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::{Algorithm, HashAlg, PrivateKey, PublicKey};
 use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate};
-use russh::{Preferred, cipher, compression};
+use russh::{Disconnect, Preferred, cipher, compression};
+use rustix::net::sockopt;
 use sekimori_audit::recording::Recording;
 use sekimori_policy::decide::Permit;
 use sekimori_policy::facts::Language;
@@ -140,6 +141,21 @@ pub struct Equipment {
     _socket: Arc<Cuttable>,
 }
 
+impl Equipment {
+    /// Lets what the person sent last leave before the socket is shut down: it is on record as sent.
+    pub async fn finish(self) {
+        let Self { connection, _socket, .. } = self;
+        let goodbye = async {
+            connection.disconnect(Disconnect::ByApplication, "", "").await.ok();
+            connection.await.ok();
+        };
+        tokio::time::timeout(GOODBYE, goodbye).await.ok();
+    }
+}
+
+/// How long a device may take to hear the end.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// Dials the device of a permit while its recording runs. `session` keeps a duplicate of the socket, to cut it.
 ///
 /// # Errors
@@ -232,7 +248,16 @@ pub async fn connect(record: &DeviceRecord, port: u16) -> Result<TcpStream, Dial
     };
     let socket = TcpStream::connect((record.host.as_str(), port)).await.map_err(unreachable)?;
     socket.set_nodelay(true).map_err(unreachable)?;
+    watched_by_the_kernel(&socket).map_err(|errno| unreachable(errno.into()))?;
     Ok(socket)
+}
+
+/// A device that is gone without a word is noticed after two minutes, whether or not its data is being read.
+fn watched_by_the_kernel(socket: &TcpStream) -> rustix::io::Result<()> {
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, Duration::from_secs(60))?;
+    sockopt::set_tcp_keepintvl(socket, Duration::from_secs(15))?;
+    sockopt::set_tcp_keepcnt(socket, 4)
 }
 
 fn configuration(pinned: &[PublicKey]) -> Arc<client::Config> {
@@ -254,8 +279,10 @@ fn configuration(pinned: &[PublicKey]) -> Arc<client::Config> {
             ..Preferred::default()
         },
         channel_buffer_size: 256,
+        // Never counted: while a slow person holds the reading back, answers wait in the socket unread. Whether the
+        // device is gone is the kernel's to find out (see `connect`).
         keepalive_interval: Some(Duration::from_secs(30)),
-        keepalive_max: 4,
+        keepalive_max: 0,
         nodelay: true,
         ..client::Config::default()
     })
@@ -287,10 +314,10 @@ impl client::Handler for Pinned {
         Ok(known)
     }
 
-    // A device has no business opening channels towards the gateway; russh's default would accept them.
+    // A device has no business opening channels towards the gateway; russh's defaults would accept each of these.
     async fn server_channel_open_forwarded_tcpip(
         &mut self,
-        _channel: russh::Channel<client::Msg>,
+        _channel: Opened,
         _connected_address: &str,
         _connected_port: u32,
         _originator_address: &str,
@@ -298,30 +325,78 @@ impl client::Handler for Pinned {
         reply: client::ChannelOpenHandle,
         _session: &mut client::Session,
     ) -> Result<(), russh::Error> {
-        reply.reject(russh::ChannelOpenFailure::AdministrativelyProhibited).await;
-        Ok(())
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_direct_tcpip(
+        &mut self,
+        _channel: Opened,
+        _host_to_connect: &str,
+        _port_to_connect: u32,
+        _originator_address: &str,
+        _originator_port: u32,
+        reply: client::ChannelOpenHandle,
+        _session: &mut client::Session,
+    ) -> Result<(), russh::Error> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        _channel: Opened,
+        _originator_address: &str,
+        _originator_port: u32,
+        reply: client::ChannelOpenHandle,
+        _session: &mut client::Session,
+    ) -> Result<(), russh::Error> {
+        refuse(reply).await
     }
 
     async fn server_channel_open_forwarded_streamlocal(
         &mut self,
-        _channel: russh::Channel<client::Msg>,
+        _channel: Opened,
         _socket_path: &str,
         reply: client::ChannelOpenHandle,
         _session: &mut client::Session,
     ) -> Result<(), russh::Error> {
-        reply.reject(russh::ChannelOpenFailure::AdministrativelyProhibited).await;
-        Ok(())
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_direct_streamlocal(
+        &mut self,
+        _channel: Opened,
+        _socket_path: &str,
+        reply: client::ChannelOpenHandle,
+        _session: &mut client::Session,
+    ) -> Result<(), russh::Error> {
+        refuse(reply).await
     }
 
     async fn server_channel_open_agent_forward(
         &mut self,
-        _channel: russh::Channel<client::Msg>,
+        _channel: Opened,
         reply: client::ChannelOpenHandle,
         _session: &mut client::Session,
     ) -> Result<(), russh::Error> {
-        reply.reject(russh::ChannelOpenFailure::AdministrativelyProhibited).await;
-        Ok(())
+        refuse(reply).await
     }
+
+    async fn server_channel_open_session(
+        &mut self,
+        _channel: Opened,
+        reply: client::ChannelOpenHandle,
+        _session: &mut client::Session,
+    ) -> Result<(), russh::Error> {
+        refuse(reply).await
+    }
+}
+
+/// A channel that a device opens.
+type Opened = russh::Channel<client::Msg>;
+
+async fn refuse(reply: client::ChannelOpenHandle) -> Result<(), russh::Error> {
+    reply.reject(russh::ChannelOpenFailure::AdministrativelyProhibited).await;
+    Ok(())
 }
 
 /// What can go wrong while signing in, before a device's name is put to it.

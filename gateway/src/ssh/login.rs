@@ -77,6 +77,8 @@ impl Login {
             self.user = user.to_owned();
             (self.key, self.password, self.done) = (None, None, None);
             self.asked.clear();
+            // Attempts at one name are not taken back by proving another.
+            self.attempts = 0;
         }
     }
 
@@ -191,7 +193,7 @@ impl Login {
         // Failures of strangers to this name count under a name of their own: nobody is locked out by others.
         let name = match &person {
             Some(person) => person.id.to_string(),
-            None => format!("? {} {}", self.source, self.user),
+            None => format!("? {} {}", self.source, self.user.split('+').next().unwrap_or_default()),
         };
         let admitted = self.admitted(person.as_ref(), &name).await?;
         let proved = self.prove(person.as_ref(), typed, code).await?;

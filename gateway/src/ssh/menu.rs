@@ -109,8 +109,9 @@ async fn read_choice(
                     // What was typed ahead is for the device.
                     if typed.used < data.len() {
                         let ahead = ChannelMsg::Data { data: data.slice(typed.used..) };
-                        incoming.backlog.arrived(weight(&ahead));
-                        incoming.early.push_back(ahead);
+                        if incoming.backlog.arrived(weight(&ahead)) {
+                            incoming.early.push_back(ahead);
+                        }
                     }
                     return Some(device);
                 }

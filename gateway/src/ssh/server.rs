@@ -79,7 +79,8 @@ fn configuration(gate: &Gate) -> russh::server::Config {
         limits: Limits::new(1 << 30, 1 << 30, Duration::from_secs(3600)),
         // Messages, not bytes: the pumps drain at once, and what may be outstanding is bounded by the window.
         channel_buffer_size: 256,
-        inactivity_timeout: None,
+        // Answers to keepalives reset it, so that nobody idle is hit: it ends who said goodbye and never hung up.
+        inactivity_timeout: Some(Duration::from_secs(300)),
         keepalive_interval: Some(Duration::from_secs(30)),
         keepalive_max: 4,
         nodelay: true,

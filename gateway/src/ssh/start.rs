@@ -232,8 +232,9 @@ impl SessionChannel<'_> {
         let outcome = match dialled {
             Some(Ok((equipment, device))) => {
                 let outcome = self.relay(incoming, device, &tap).await;
-                // A disconnect message, if it still gets through; dropping the equipment shuts the socket down.
-                drop(equipment);
+                if matches!(outcome, Some(Outcome::PersonClosed)) {
+                    equipment.finish().await;
+                }
                 outcome
             }
             Some(Err(fault)) => {
