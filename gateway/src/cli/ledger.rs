@@ -1,12 +1,17 @@
 //! Verbs about the device ledger (機器台帳): what people declared beside what the gateway saw.
 
+#[cfg(test)]
+mod tests;
+mod typed;
+
 use super::context::{Context, date};
 use super::error::CliError;
 use super::output;
 use chrono::{DateTime, Months, NaiveTime, TimeZone, Utc};
 use sekimori_audit::event::{Event, Kind};
 use sekimori_audit::ledger::{
-    Declared, Encoding, Entry, Evidence, Fault, Ledger, Row, Unencodable, columns, enforced_sources, export, import,
+    Declared, Encoding, Entry, Evidence, Fault, Ledger, Row, Unencodable, WrittenDate, columns, enforced_sources,
+    export, import,
 };
 use sekimori_policy::authority::Act;
 use sekimori_policy::facts::{Language, Period};
@@ -34,7 +39,7 @@ pub enum Command {
     Set {
         /// The device's ID
         device: DeviceId,
-        /// A field and its value, such as remote_maintenance=無 or vendor=A社
+        /// A field, by name or heading, and its value: remote_maintenance=無 or 保守事業者=A社
         #[arg(value_name = "FIELD=VALUE", required = true)]
         fields: Vec<String>,
     },
@@ -97,6 +102,9 @@ impl Span {
             Some(day) => midnight(date(day)?.succ_opt().unwrap_or(chrono::NaiveDate::MAX))?,
             None => DateTime::<Utc>::MAX_UTC,
         };
+        if until <= from {
+            return Err(CliError::Usage("the span would end before it begins: check --since and --until".into()));
+        }
         Ok(Period { from, until })
     }
 
@@ -229,22 +237,13 @@ async fn set(device: &DeviceId, fields: &[String], context: &Context) -> Result<
     let store = context.store().await?;
     let record = store.device(device).await?;
     let before = record.ok_or_else(|| CliError::NotFound(format!("no device {device} is registered")))?.ledger;
-    let mut after = json!(declared(&before, device)?);
     let today = Utc::now().with_timezone(&context.zone()).format("%Y/%m/%d").to_string();
-    if let Value::Object(row) = &mut after {
-        for field in fields {
-            let (key, value) = field
-                .split_once('=')
-                .ok_or_else(|| CliError::Usage(format!("{field} is no field: write FIELD=VALUE")))?;
-            // Lists and numbers are typed as JSON, everything else as it stands.
-            let listed = row.get(key).is_some_and(|known| known.is_array() || known.is_number());
-            let typed = if listed { serde_json::from_str(value).ok() } else { None };
-            row.insert(key.to_owned(), typed.unwrap_or_else(|| Value::String(value.to_owned())));
-        }
-        row.insert("updated_on".into(), Value::String(today));
-        row.insert("updated_by".into(), Value::String(person.name.clone()));
-    }
-    let after = json!(declared(&after, device)?);
+    let after = Declared {
+        updated_on: WrittenDate::new(&today),
+        updated_by: person.name,
+        ..typed::set(&declared(&before, device)?, fields)?
+    };
+    let after = json!(after);
     let detail = json!({ "before": before, "after": after });
     let event = Event { device: Some(device.clone()), ..context.event(Kind::LedgerChange, &actor, detail) };
     store.update_device(device, event, move |record| record.ledger = after).await?;
@@ -261,11 +260,12 @@ async fn read(file: &Path, encoding: Option<Encoding>, context: &Context) -> Res
     let store = context.store().await?;
     let mut rows = Vec::new();
     let mut strangers = Vec::new();
-    for (number, entry) in (2..).zip(entries) {
+    for entry in entries {
+        let number = &entry.declared.control_number;
         match entry.device {
             Some(device) if store.device(&device).await?.is_some() => rows.push((device, json!(entry.declared))),
-            Some(device) => strangers.push(format!("row {number}: no device {device} is registered")),
-            None => strangers.push(format!("row {number}: the column 機器ID is empty or missing")),
+            Some(device) => strangers.push(format!("管理番号 {number}: no device {device} is registered")),
+            None => strangers.push(format!("管理番号 {number}: the column 機器ID is empty or missing")),
         }
     }
     if !strangers.is_empty() {

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::error::CliError;
 use super::output;
-use crate::store::LockRecord;
+use crate::store::{LockRecord, Store};
 use chrono::Utc;
 use sekimori_audit::event::{Event, Kind};
 use sekimori_policy::authority::Act;
@@ -84,6 +84,8 @@ async fn set(lock: Lock, context: &Context) -> Result<(), CliError> {
     if lock.until.is_some_and(|until| until <= lock.from) {
         return Err(CliError::Usage("the lock would end before it begins: check --from and --until".into()));
     }
+    let store = context.store().await?;
+    require_named(&lock, store).await?;
     let (vendor, person, device) = match &lock.scope {
         LockScope::Everyone => (None, None, None),
         LockScope::Vendor(vendor) => (Some(vendor.clone()), None, None),
@@ -92,10 +94,29 @@ async fn set(lock: Lock, context: &Context) -> Result<(), CliError> {
     };
     let detail = json!({ "lock": lock });
     let event = Event { vendor, person, device, ..context.event(Kind::LockSet, &actor, detail) };
-    let id = context.store().await?.set_lock(&lock, event).await?;
+    let id = store.set_lock(&lock, event).await?;
     output::one(context, &json!({ "id": id, "lock": lock }), || {
         format!("locked: {}. Lift it with: sekimori lock lift {id}", scope(&lock.scope))
     })
+}
+
+/// A lock with a typing error in it would keep nobody out, and everybody would believe that it did.
+async fn require_named(lock: &Lock, store: &Store) -> Result<(), CliError> {
+    let (known, what) = match &lock.scope {
+        LockScope::Everyone => (true, String::new()),
+        LockScope::Vendor(id) => (store.vendor(id).await?.is_some(), format!("vendor {id}")),
+        LockScope::Person(id) => (store.person(id).await?.is_some(), format!("person {id}")),
+        LockScope::Device(id) => (store.device(id).await?.is_some(), format!("device {id}")),
+    };
+    if !known {
+        return Err(CliError::NotFound(format!("no {what} is registered: nothing was locked")));
+    }
+    match &lock.except {
+        Some(work) if store.work(work).await?.is_none() => {
+            Err(CliError::NotFound(format!("no work {work} to except: nothing was locked; see `sekimori work list`")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn scope(scope: &LockScope) -> String {

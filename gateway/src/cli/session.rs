@@ -184,7 +184,7 @@ fn duration(row: &SessionRow) -> String {
 }
 
 async fn show(id: &str, context: &Context) -> Result<(), CliError> {
-    let (_, _) = context.authority(Act::ReadLog).await?;
+    context.authority(Act::ReadLog).await?;
     let store = context.store().await?;
     let row = store.session(id).await?;
     let session = row.opening.id;
@@ -261,9 +261,7 @@ fn folder(row: &SessionRow, context: &Context) -> Result<PathBuf, CliError> {
 
 async fn cut(id: &str, reason: &str, context: &Context) -> Result<(), CliError> {
     let (_, actor) = context.authority(Act::CutOff).await?;
-    if reason.trim().is_empty() {
-        return Err(CliError::Usage("say why with --reason: the person reads it, and the record needs it".into()));
-    }
+    require_words(reason)?;
     let store = context.store().await?;
     let row = store.session(id).await?;
     if row.closing.is_some() {
@@ -280,8 +278,16 @@ async fn cut(id: &str, reason: &str, context: &Context) -> Result<(), CliError> 
     }
 }
 
+fn require_words(reason: &str) -> Result<(), CliError> {
+    if reason.trim().is_empty() {
+        return Err(CliError::Usage("say why with --reason: the person reads it, and the record needs it".into()));
+    }
+    Ok(())
+}
+
 async fn cut_all(which: &Cutting, reason: &str, context: &Context) -> Result<(), CliError> {
     let (_, actor) = context.authority(Act::CutOff).await?;
+    require_words(reason)?;
     let store = context.store().await?;
     let event = context.event(Kind::SessionCut, &actor, json!({ "reason": reason }));
     let asked = store.ask_cut(which, reason, event).await?;

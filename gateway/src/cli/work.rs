@@ -1,17 +1,22 @@
 //! Verbs about pieces of work (作業): from the request to the review. What may follow on what, and who may do it, is
 //! `sekimori_policy::work`'s to say; here it is read, applied and written down.
 
+#[cfg(test)]
+pub mod office;
 mod request;
+#[cfg(test)]
+mod tests;
 
 use super::context::Context;
 use super::error::CliError;
 use super::output;
 use chrono::{TimeDelta, TimeZone, Utc};
+use clap::builder::PossibleValuesParser;
 use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_policy::authority::Act;
 use sekimori_policy::facts::{Language, Person};
 use sekimori_policy::id::{PersonId, VendorId, WorkId};
-use sekimori_policy::work::{By, Transition, Work};
+use sekimori_policy::work::{By, State, Transition, Work};
 use serde_json::{Value, json};
 
 /// Verbs about work.
@@ -21,8 +26,8 @@ pub enum Command {
     Request(request::Args),
     /// List pieces of work
     List {
-        /// Only in this state, such as requested, open or reported
-        #[arg(long)]
+        /// Only in this state
+        #[arg(long, value_parser = PossibleValuesParser::new(STATES.map(State::code)))]
         state: Option<String>,
         /// Only this vendor's
         #[arg(long)]
@@ -122,6 +127,23 @@ pub enum Command {
         send_back: bool,
     },
 }
+
+/// The states, in the order in which work goes through them.
+const STATES: [State; 13] = [
+    State::Draft,
+    State::Requested,
+    State::Rejected,
+    State::Approved,
+    State::Open,
+    State::Working,
+    State::Ended,
+    State::Reported,
+    State::Reviewed,
+    State::Withdrawn,
+    State::Expired,
+    State::CutOff,
+    State::AwaitingRetrospectiveApproval,
+];
 
 /// Does what the verb says.
 pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {

@@ -236,8 +236,13 @@ fn accounts(asked: &[String]) -> Option<BTreeSet<String>> {
     (!asked.is_empty()).then(|| asked.iter().cloned().collect())
 }
 
-/// Changes a request. What is not given stays as it is.
+/// Changes a request. What is not given stays as it is; a window is given whole.
 pub async fn edit(changes: Changes, context: &Context) -> Result<(), CliError> {
+    let recurrence = &changes.recurrence;
+    if changes.start.is_none() && (recurrence.zone.is_some() || recurrence.rrule.is_some()) {
+        let whole = "--zone and --rrule are part of a window: give --start and --end with them";
+        return Err(CliError::Usage(whole.into()));
+    }
     let before = known(&changes.id, context).await?;
     let (person, actor) = speaker(changes.by.as_ref(), context).await?;
     let mut request = before.request().clone();
@@ -245,7 +250,8 @@ pub async fn edit(changes: Changes, context: &Context) -> Result<(), CliError> {
         check_named(before.vendor(), &changes.persons, context).await?;
         request.persons = changes.persons.into_iter().collect();
     }
-    if !changes.devices.is_empty() {
+    let others = !changes.devices.is_empty();
+    if others {
         request.devices = changes.devices.into_iter().collect();
     }
     if let Some(purpose) = changes.purpose {
@@ -257,9 +263,14 @@ pub async fn edit(changes: Changes, context: &Context) -> Result<(), CliError> {
     if let (Some(start), Some(end)) = (&changes.start, &changes.end) {
         request.window = window(start, end, &changes.recurrence, context)?;
     }
-    if !changes.terms.channels.is_empty() {
+    // Other devices may not offer what was asked for before.
+    if others || !changes.terms.channels.is_empty() {
+        let asked = match changes.terms.channels.as_slice() {
+            [] => request.channels.iter().copied().collect(),
+            asked => asked.to_vec(),
+        };
         let devices: Vec<DeviceId> = request.devices.iter().cloned().collect();
-        request.channels = channels(&changes.terms.channels, &devices, context).await?;
+        request.channels = channels(&asked, &devices, context).await?;
     }
     if let Some(asked) = accounts(&changes.terms.accounts) {
         request.accounts = Some(asked);
