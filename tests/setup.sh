@@ -96,6 +96,7 @@ build_set() {
 demo_set() {
     build_set
     need ssh openssh-client "the vendor's side of the demo"
+    need oathtool oathtool "makes one-time codes without a telephone"
 }
 
 lint_set() {
@@ -107,7 +108,6 @@ lint_set() {
 test_set() {
     demo_set
     need sshd openssh-server "the equipment in the tests"
-    need oathtool oathtool "makes the one-time codes in the tests"
     need tshark tshark "reads the recorded forwards in the tests"
     need node nodejs "runs the stock asciinema player in the tests"
     need npm npm "installs the stock asciinema player"
