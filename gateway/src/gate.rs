@@ -11,6 +11,7 @@ use sekimori_audit::recording::Recordings;
 use sekimori_certs::ssh_ca::UserCa;
 use sekimori_policy::facts::Facts;
 use sekimori_policy::id::DeviceId;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,7 @@ use tokio_util::task::TaskTracker;
 /// The running gateway.
 pub struct Gate {
     config: RwLock<Arc<Config>>,
+    reconfigured: AtomicBool,
     /// State and events.
     pub store: Store,
     /// Where recordings are written.
@@ -64,6 +66,7 @@ impl Gate {
         let Parts { store, recordings, user_ca, host_keys, passwords, instance } = parts;
         Self {
             config: RwLock::new(Arc::new(config)),
+            reconfigured: AtomicBool::new(false),
             store,
             recordings,
             user_ca,
@@ -84,9 +87,20 @@ impl Gate {
         self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts another configuration in force (SIGHUP).
+    /// Puts another configuration in force (SIGHUP), and has every open session decided again on it.
     pub fn reconfigure(&self, config: Config) {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        self.reconfigured.store(true, Ordering::Release);
+    }
+
+    /// Whether the configuration changed since this was asked last.
+    pub(crate) fn take_reconfigured(&self) -> bool {
+        self.reconfigured.swap(false, Ordering::AcqRel)
+    }
+
+    /// What was taken could not be acted on: it is asked for again.
+    pub(crate) fn keep_reconfigured(&self) {
+        self.reconfigured.store(true, Ordering::Release);
     }
 
     /// All that a decision about this caller and device rests on.

@@ -115,10 +115,6 @@ async fn reload(gate: &Gate, config_path: &Path) {
     match gate.store.record(event).await {
         Ok(_) => {
             gate.reconfigure(config);
-            // The watch may have seen the event while the old demands were still in force.
-            if let Err(fault) = live::decide_each_again(gate).await {
-                tracing::error!(%fault, "open sessions were not decided again on the new configuration");
-            }
             tracing::info!("the configuration was read again; addresses and storage change at the next start");
         }
         Err(fault) => tracing::error!(%fault, "the configuration was not read again; the old one stays in force"),

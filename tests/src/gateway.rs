@@ -178,6 +178,14 @@ impl Gateway {
         Ok(output.stderr)
     }
 
+    /// Tells the gateway to read its configuration again.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn reload(&self) -> Result<()> {
+        self.server.signal(rustix::process::Signal::HUP)
+    }
+
     /// Ends the gateway at once (SIGKILL), as a power cut would.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use sekimori_tests::{
     DEVICE, Database, ENGINEER, Hospital, Input, PATIENCE, Proof, Running, Terminal, Window, at, run,
 };
 use serde_json::Value;
+use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -81,6 +82,28 @@ fn a_second_gateway_is_refused_and_leaves_the_first_ones_sessions_alone() -> Res
     hospital.await_session(|session| session.closed.is_none()).context("the session was closed on record")?;
     terminal.ask("echo STILL''-HERE\r", "STILL-HERE")?;
     Ok(())
+}
+
+#[test]
+fn a_stricter_configuration_ends_what_it_no_longer_permits() -> Result<()> {
+    let hospital = Hospital::open(Database::Sqlite)?;
+    let engineer = &hospital.engineer;
+    let mut terminal = shell(&hospital, Proof::KeyAndPassword(&engineer.key, &engineer.password))?;
+    let path = &hospital.gateway.demo.config;
+    let before = fs::read_to_string(path)?;
+
+    // What cannot be read leaves the old one in force.
+    fs::write(path, format!("{before}\n[demands]\nmethod = [\"totp\"]\n"))?;
+    hospital.gateway.reload()?;
+    hospital.gateway.log.wait_for("the old one stays in force", PATIENCE)?;
+    terminal.ask("echo STILL''-HERE\r", "STILL-HERE")?;
+
+    // A key and a password were enough; now everybody needs a code.
+    fs::write(path, format!("{before}\n[demands]\nmethods = [\"totp\"]\n"))?;
+    hospital.gateway.reload()?;
+    terminal.end_within(SOON).context("the session goes on without the factor that is demanded")?;
+    ensure!(hospital.events("gateway.reload")?.len() == 1, "a reload is not on record once");
+    ends_with(&hospital, "denied")
 }
 
 /// A shell on the device that has answered.

@@ -75,6 +75,10 @@ pub async fn watch(gate: Arc<Gate>, mut seen: i64) {
 }
 
 async fn look(gate: &Gate, seen: i64) -> Result<i64, StoreError> {
+    if gate.take_reconfigured() {
+        // Not done until every session was decided on: a fault keeps it for the next look.
+        decide_each_again(gate).await.inspect_err(|_| gate.keep_reconfigured())?;
+    }
     let newest = gate.store.last_seq().await?;
     if newest == seen {
         return Ok(seen);
@@ -106,6 +110,7 @@ fn changes_facts(kind: Kind) -> bool {
         Kind::Init
             | Kind::Start
             | Kind::Stop
+            | Kind::Reload
             | Kind::SourceRefused
             | Kind::SignIn
             | Kind::SignInFailed
@@ -182,7 +187,7 @@ pub async fn decide_again(gate: &Gate, session: &Session) -> Result<(), StoreErr
 }
 
 /// The same for every session, where a fault of this session's own records ends this session and no other.
-pub async fn decide_each_again(gate: &Gate) -> Result<(), StoreError> {
+async fn decide_each_again(gate: &Gate) -> Result<(), StoreError> {
     for session in gate.live.all() {
         match decide_again(gate, &session).await {
             Err(fault @ (StoreError::Damaged { .. } | StoreError::Sealed { .. })) => {
