@@ -108,6 +108,24 @@ impl Context {
         Ok(resolved.ok_or_else(missing)?.to_utc())
     }
 
+    /// The first moment of a day, in the hospital's zone.
+    ///
+    /// # Errors
+    /// When the day has none there.
+    pub fn midnight(&self, day: NaiveDate) -> Result<DateTime<Utc>, CliError> {
+        let zone = self.zone();
+        let midnight = zone.from_local_datetime(&day.and_time(NaiveTime::MIN)).earliest();
+        midnight.map(|at| at.to_utc()).ok_or_else(|| CliError::Usage(format!("{day} has no midnight in {zone}")))
+    }
+
+    /// The first moment after a day, in the hospital's zone.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn midnight_after(&self, day: NaiveDate) -> Result<DateTime<Utc>, CliError> {
+        self.midnight(day.succ_opt().ok_or_else(|| CliError::Usage(format!("{day} is too far away")))?)
+    }
+
     /// The same as wall-clock time of a zone, for windows.
     ///
     /// # Errors

@@ -4,11 +4,13 @@ mod keys;
 
 use super::context::Context;
 use super::error::CliError;
+use super::ledger::typed;
 use super::output;
 use super::vendor::{network, networks, status};
 use crate::store::DeviceRecord;
 use ipnet::IpNet;
 use sekimori_audit::event::{Event, Kind};
+use sekimori_audit::ledger::Declared;
 use sekimori_policy::authority::Act;
 use sekimori_policy::facts::{Account, Channel, Device, Status};
 use sekimori_policy::id::DeviceId;
@@ -136,8 +138,8 @@ pub struct Details {
     #[arg(long = "source", value_name = "CIDR", value_parser = network)]
     sources: Vec<IpNet>,
     /// A field of its ledger row; repeat for more
-    #[arg(long = "ledger", value_name = "FIELD=VALUE", value_parser = field)]
-    ledger: Vec<(String, String)>,
+    #[arg(long = "ledger", value_name = "FIELD=VALUE")]
+    ledger: Vec<String>,
 }
 
 fn address(text: &str) -> Result<(String, u16), String> {
@@ -167,11 +169,6 @@ fn account(text: &str) -> Result<Account, String> {
     Ok(Account { name: name.to_owned(), shared })
 }
 
-fn field(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or_else(|| format!("{text} is no field: write FIELD=VALUE"))?;
-    Ok((key.trim().to_owned(), value.to_owned()))
-}
-
 impl Details {
     fn apply(&self, record: &mut DeviceRecord) {
         let device = &mut record.device;
@@ -185,11 +182,13 @@ impl Details {
         if !self.sources.is_empty() {
             device.sources.clone_from(&self.sources);
         }
-        if let Value::Object(row) = &mut record.ledger {
-            for (key, value) in &self.ledger {
-                row.insert(key.clone(), Value::String(value.clone()));
-            }
-        }
+    }
+
+    /// The ledger row with the fields that were given, judged as `ledger set` judges them.
+    fn ledger(&self, before: &Value, device: &DeviceId) -> Result<Value, CliError> {
+        let declared: Declared = serde_json::from_value(before.clone())
+            .map_err(|fault| CliError::Failed(format!("the ledger row of {device} is not usable: {fault}")))?;
+        Ok(if self.ledger.is_empty() { json!(declared) } else { json!(typed::set(&declared, &self.ledger)?) })
     }
 }
 
@@ -203,13 +202,17 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
             show(&known(&id, context).await?, context).await
         }
         Command::Change { id, name, address, details } => {
+            let row = details.ledger(&known(&id, context).await?.ledger, &id)?;
             let edit = |record: &mut DeviceRecord| {
                 details.apply(record);
-                if let Some(name) = name {
-                    record.name = name;
+                if !details.ledger.is_empty() {
+                    record.ledger.clone_from(&row);
                 }
-                if let Some((host, port)) = address {
-                    (record.host, record.port) = (host, port);
+                if let Some(name) = &name {
+                    record.name.clone_from(name);
+                }
+                if let Some((host, port)) = &address {
+                    (record.host, record.port) = (host.clone(), *port);
                 }
             };
             change(&id, "change", edit, context).await
@@ -255,21 +258,13 @@ async fn add(
     };
     let mut record = DeviceRecord { device, name, host, port, ledger: Value::Object(Map::new()) };
     details.apply(&mut record);
-    check_ledger(&record)?;
+    record.ledger = details.ledger(&record.ledger, &record.device.id)?;
     if record.device.accounts.is_empty() {
         return Err(CliError::Usage("a device needs at least one --account".into()));
     }
     let event = Event { device: Some(id), ..context.event(Kind::DeviceAdd, &actor, json!({ "device": record })) };
     context.store().await?.add_device(&record, event).await?;
     show(&record, context).await
-}
-
-/// The ledger's own shape judges the row, so that a misspelt field is named here and not at the next report.
-fn check_ledger(record: &DeviceRecord) -> Result<(), CliError> {
-    let parsed: Result<sekimori_audit::ledger::Declared, _> = serde_json::from_value(record.ledger.clone());
-    parsed
-        .map(|_| ())
-        .map_err(|fault| CliError::Usage(format!("the ledger row of {} is not usable: {fault}", record.device.id)))
 }
 
 async fn set_status(id: &DeviceId, what: &str, status: Status, context: &Context) -> Result<(), CliError> {
@@ -279,17 +274,16 @@ async fn set_status(id: &DeviceId, what: &str, status: Status, context: &Context
 async fn change(
     id: &DeviceId,
     what: &str,
-    edit: impl FnOnce(&mut DeviceRecord) + Send,
+    edit: impl Fn(&mut DeviceRecord) + Send,
     context: &Context,
 ) -> Result<(), CliError> {
     let (_, actor) = context.authority(Act::ManageDevices).await?;
     let before = known(id, context).await?;
     let mut after = before.clone();
     edit(&mut after);
-    check_ledger(&after)?;
     let detail = json!({ "change": what, "before": before, "after": after });
     let event = Event { device: Some(id.clone()), ..context.event(Kind::DeviceChange, &actor, detail) };
-    let record = context.store().await?.update_device(id, event, move |record| *record = after).await?;
+    let record = context.store().await?.update_device(id, event, edit).await?;
     show(&record, context).await
 }
 

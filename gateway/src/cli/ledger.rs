@@ -2,12 +2,12 @@
 
 #[cfg(test)]
 mod tests;
-mod typed;
+pub mod typed;
 
 use super::context::{Context, date};
 use super::error::CliError;
 use super::output;
-use chrono::{DateTime, Months, NaiveTime, TimeZone, Utc};
+use chrono::{DateTime, Months, Utc};
 use sekimori_audit::event::{Event, Kind};
 use sekimori_audit::ledger::{
     Declared, Encoding, Entry, Evidence, Fault, Ledger, Row, Unencodable, WrittenDate, columns, enforced_sources,
@@ -90,16 +90,12 @@ fn encoding(text: &str) -> Result<Encoding, String> {
 
 impl Span {
     fn period(&self, context: &Context) -> Result<Period, CliError> {
-        let midnight = |day: chrono::NaiveDate| {
-            let at = context.zone().from_local_datetime(&day.and_time(NaiveTime::MIN)).earliest();
-            at.map(|at| at.to_utc()).ok_or_else(|| CliError::Usage(format!("{day} has no midnight here")))
-        };
         let from = match &self.since {
-            Some(day) => midnight(date(day)?)?,
+            Some(day) => context.midnight(date(day)?)?,
             None => DateTime::<Utc>::MIN_UTC,
         };
         let until = match &self.until {
-            Some(day) => midnight(date(day)?.succ_opt().unwrap_or(chrono::NaiveDate::MAX))?,
+            Some(day) => context.midnight_after(date(day)?)?,
             None => DateTime::<Utc>::MAX_UTC,
         };
         if until <= from {

@@ -206,8 +206,8 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Change { id, name, details } => {
             let edit = |person: &mut Person| {
                 details.apply(person);
-                if let Some(name) = name {
-                    person.name = name;
+                if let Some(name) = &name {
+                    person.name.clone_from(name);
                 }
             };
             change(&id, "change", edit, context).await
@@ -261,7 +261,7 @@ async fn add(
 async fn change(
     id: &PersonId,
     what: &str,
-    edit: impl FnOnce(&mut Person) + Send,
+    edit: impl Fn(&mut Person) + Send,
     context: &Context,
 ) -> Result<(), CliError> {
     let (_, actor) = context.authority(Act::ManagePeople).await?;
@@ -272,7 +272,7 @@ async fn change(
     let detail = json!({ "change": what, "before": before, "after": after });
     let event =
         Event { person: Some(id.clone()), vendor: before.vendor, ..context.event(Kind::PersonChange, &actor, detail) };
-    let person = context.store().await?.update_person(id, event, move |person| *person = after).await?;
+    let person = context.store().await?.update_person(id, event, edit).await?;
     show(&person, context)
 }
 

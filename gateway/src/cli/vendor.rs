@@ -3,7 +3,7 @@
 use super::context::{Context, date};
 use super::error::CliError;
 use super::output;
-use chrono::{DateTime, NaiveTime, TimeZone, Utc};
+use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 use sekimori_audit::event::{Event, Kind};
 use sekimori_policy::authority::Act;
@@ -107,18 +107,15 @@ impl Details {
     /// A side that is not given stays as it is in `before`.
     fn contract(&self, before: Option<Period>, context: &Context) -> Result<Option<Period>, CliError> {
         if self.contract_from.is_none() && self.contract_until.is_none() {
-            return Ok(before);
+            return Ok(None);
         }
         let missing = || CliError::Usage("a contract needs both --contract-from and --contract-until".into());
         let from = match &self.contract_from {
-            Some(day) => midnight(context, date(day)?)?,
+            Some(day) => context.midnight(date(day)?)?,
             None => before.ok_or_else(missing)?.from,
         };
         let until = match &self.contract_until {
-            Some(day) => {
-                let after = date(day)?.succ_opt();
-                midnight(context, after.ok_or_else(|| CliError::Usage(format!("{day} is too far away")))?)?
-            }
+            Some(day) => context.midnight_after(date(day)?)?,
             None => before.ok_or_else(missing)?.until,
         };
         if from >= until {
@@ -126,13 +123,6 @@ impl Details {
         }
         Ok(Some(Period { from, until }))
     }
-}
-
-fn midnight(context: &Context, date: chrono::NaiveDate) -> Result<DateTime<Utc>, CliError> {
-    let midnight = context.zone().from_local_datetime(&date.and_time(NaiveTime::MIN)).earliest();
-    midnight
-        .map(|at| at.to_utc())
-        .ok_or_else(|| CliError::Usage(format!("{date} has no midnight in {}", context.zone())))
 }
 
 /// Does what the verb says.
@@ -165,8 +155,8 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
             let contract = details.contract(before, context)?;
             let edit = |vendor: &mut Vendor| {
                 details.apply(vendor, contract);
-                if let Some(name) = name {
-                    vendor.name = name;
+                if let Some(name) = &name {
+                    vendor.name.clone_from(name);
                 }
             };
             change(&id, "change", edit, context).await
@@ -198,7 +188,7 @@ async fn add(id: VendorId, name: String, details: &Details, context: &Context) -
 async fn change(
     id: &VendorId,
     what: &str,
-    edit: impl FnOnce(&mut Vendor) + Send,
+    edit: impl Fn(&mut Vendor) + Send,
     context: &Context,
 ) -> Result<(), CliError> {
     let (_, actor) = context.authority(Act::ManageVendors).await?;
@@ -208,7 +198,7 @@ async fn change(
     edit(&mut after);
     let detail = json!({ "change": what, "before": before, "after": after });
     let event = Event { vendor: Some(id.clone()), ..context.event(Kind::VendorChange, &actor, detail) };
-    let vendor = store.update_vendor(id, event, move |vendor| *vendor = after).await?;
+    let vendor = store.update_vendor(id, event, edit).await?;
     show(&vendor, context)
 }
 
