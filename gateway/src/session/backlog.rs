@@ -80,6 +80,11 @@ impl Backlog {
         }
     }
 
+    /// Takes note that everything held was thrown away.
+    pub fn emptied(&self) {
+        self.left(self.bytes.load(Ordering::Acquire));
+    }
+
     fn congest(&self, begins: bool) {
         if let Some(connection) = &self.connection {
             if begins {
@@ -98,10 +103,7 @@ impl Backlog {
 impl Drop for Backlog {
     fn drop(&mut self) {
         // A pump that ended with a full backlog must not leave its connection throttled for good.
-        if self.full() {
-            self.congest(false);
-        }
-        HELD.fetch_sub(self.bytes.load(Ordering::Acquire), Ordering::Relaxed);
+        self.emptied();
     }
 }
 

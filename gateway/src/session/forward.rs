@@ -48,7 +48,7 @@ pub async fn forward(
         // The device takes nothing more, but what it said last may still be on its way to a slow person.
         Outcome::DeviceLost => tokio::select! {
             outcome = &mut down => outcome,
-            () = discard(&mut person) => Outcome::PersonClosed,
+            () = discard(&mut person, backlog) => Outcome::PersonClosed,
         },
         other => other,
     }

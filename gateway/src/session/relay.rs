@@ -138,7 +138,7 @@ pub async fn relay(person: PersonEnd, device: DeviceEnd, tap: &Tap, session: &Se
         // The device takes nothing more, but what it said last may still be on its way to a slow person.
         First::Up(Some(Outcome::DeviceLost)) => tokio::select! {
             outcome = &mut down_pump => outcome,
-            () = discard(&mut person_read) => return Outcome::PersonClosed,
+            () = discard(&mut person_read, &person_backlog) => return Outcome::PersonClosed,
         },
         First::Up(outcome) => return outcome.unwrap_or(Outcome::PersonClosed),
     };
@@ -157,7 +157,8 @@ enum First {
 }
 
 /// Reads and throws away, so that the connection's other channels go on. Resolves when the person is gone.
-pub(super) async fn discard(read: &mut ChannelReadHalf) {
+pub(super) async fn discard(read: &mut ChannelReadHalf, backlog: &Backlog) {
+    backlog.emptied();
     while let Some(message) = read.wait().await {
         if matches!(message, ChannelMsg::Close) {
             return;

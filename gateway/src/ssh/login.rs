@@ -127,8 +127,9 @@ impl Login {
         }
     }
 
-    /// The `password` method, not advertised and answered all the same. With a key it completes the sign-in; without, the code is asked for next, whatever was
-    /// typed: nothing is said about the password alone.
+    /// The `password` method: not advertised, so that OpenSSH does not ask the same thing again under another name, and
+    /// answered for clients that know no other. With a key it completes the sign-in; without, the code is asked for
+    /// next, whatever was typed: nothing is said about the password alone.
     pub async fn password(&mut self, user: &str, typed: &str) -> Result<Auth, Fault> {
         self.bind(user);
         let typed = Zeroizing::new(typed.to_owned());
