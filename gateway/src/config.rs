@@ -107,6 +107,8 @@ pub struct Ssh {
     pub login_grace_seconds: u64,
     /// Seconds that a device may take to answer: TCP, key exchange and sign-in together.
     pub dial_timeout_seconds: u64,
+    /// Seconds that a device may take nothing at all while other channels of the connection are slowed down for it.
+    pub stall_seconds: u64,
     /// Minutes without a byte in either direction until a session ends (NIST SP 800-63B: 30).
     pub idle_minutes: u64,
     /// Connections at once, and from one source.
@@ -128,6 +130,7 @@ impl Default for Ssh {
             trusted_proxies: Vec::new(),
             login_grace_seconds: 120,
             dial_timeout_seconds: 10,
+            stall_seconds: 60,
             idle_minutes: 30,
             max_connections: 2_000,
             max_connections_per_source: 64,
@@ -206,6 +209,7 @@ impl Config {
         for (key, value) in [
             ("login_grace_seconds", ssh.login_grace_seconds),
             ("dial_timeout_seconds", ssh.dial_timeout_seconds),
+            ("stall_seconds", ssh.stall_seconds),
             ("idle_minutes", ssh.idle_minutes),
             ("max_connections", ssh.max_connections as u64),
             ("max_connections_per_source", ssh.max_connections_per_source as u64),

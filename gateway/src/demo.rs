@@ -98,7 +98,9 @@ fn greeting(
     config: &Config,
 ) -> String {
     let (host, port) = (ssh.ip(), ssh.port());
-    let path = config_path.display();
+    let path = config_path.canonicalize().unwrap_or_else(|_| config_path.to_owned());
+    let path = path.display();
+    let program = std::env::current_exe().map_or_else(|_| "sekimori".to_owned(), |path| path.display().to_string());
     let zone = config.hospital.zone;
     let mut text = String::from("\n関守 Sekimori — demonstration. Ctrl-C ends it.\n\nEquipment (simulated):\n");
     for device in devices {
@@ -127,16 +129,19 @@ As the vendor's engineer:
   a port:        ssh -N -L 8080:ct-01:{web} -p {port} eng1@{host}     then open http://127.0.0.1:8080/
   {codes}
 
-As the hospital (in another terminal):
-  sekimori --config {path} session list
-  sekimori --config {path} session watch ID        sekimori --config {path} session cut ID --reason \"…\"
-  sekimori --config {path} --as approver work list
-  sekimori --config {path} --as approver work approve pacs-update
+In another terminal, once:
+  alias sekimori='{program} --config {path}'
+
+As the hospital:
+  sekimori session list
+  sekimori session watch ID          sekimori session cut ID --reason \"…\"
+  sekimori work list --as approver
+  sekimori work approve pacs-update --as approver
 
 As the auditor:
-  sekimori --config {path} --as auditor session replay ID
-  sekimori --config {path} --as auditor ledger list
-  sekimori --config {path} --as auditor log list
+  sekimori session replay ID --as auditor
+  sekimori ledger list --as auditor
+  sekimori log list --as auditor
 
 ",
         web = devices.first().and_then(|device| device.ports.first()).copied().unwrap_or_default(),

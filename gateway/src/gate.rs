@@ -37,7 +37,7 @@ pub struct Gate {
     pub instance: String,
     /// The open sessions.
     pub live: Live,
-    /// Supervisors of sessions: the gateway stops after the last.
+    /// Supervisors of sessions, and what else has a last word: the gateway stops after the last.
     pub sessions: TaskTracker,
     stopping: CancellationToken,
     killed: CancellationToken,

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::gate::{Gate, Parts};
 use crate::people::password::Passwords;
 use crate::session::live;
+use crate::ssh::door::Door;
 use crate::ssh::server;
 use crate::store::{Closing, Counts, Store};
 use anyhow::Context as _;
@@ -70,8 +71,10 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
         .context("cannot record the start")?;
     let gate = Arc::new(Gate::new(config, parts));
     tokio::spawn(live::watch(gate.clone(), seen));
+    let door = Arc::new(Door::default());
+    gate.sessions.spawn(door.clone().tell_of_strangers(gate.clone()));
     for listener in listeners {
-        tokio::spawn(server::serve(gate.clone(), listener));
+        tokio::spawn(server::serve(gate.clone(), door.clone(), listener));
     }
     Ok(Serving { gate, addresses, _lock: lock })
 }

@@ -18,6 +18,7 @@ use crate::gate::Gate;
 use crate::store::{Counts, Opening, StoreError};
 use backlog::Cuttable;
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use relay::Screen;
 use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_audit::recording::{Recording, RecordingError, SessionHead, Tap};
@@ -201,8 +202,8 @@ impl Drop for InUse {
     }
 }
 
-/// Ends the person's connection; for a session that is cut while its connection carries nothing else.
-pub type HangUp = Arc<dyn Fn(Uuid) + Send + Sync>;
+/// Ends the person's connection, within half a second, if it carries nothing but the session that ended; tells why.
+pub type HangUp = Arc<dyn Fn(Uuid, End) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// The event that is durable before the device is dialled, then the recording that runs before anything is relayed.
 async fn begin(

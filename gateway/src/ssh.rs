@@ -1,6 +1,7 @@
 //! The SSH side: who may speak to us at all, who they prove to be, and what their channels become.
 
 mod channels;
+pub mod door;
 pub mod equipment;
 mod forward;
 mod login;

@@ -178,14 +178,6 @@ impl Gateway {
         Ok(output.stderr)
     }
 
-    /// Tells the gateway to read its configuration again.
-    ///
-    /// # Errors
-    /// It does not run.
-    pub fn reload(&self) -> Result<()> {
-        self.server.signal(rustix::process::Signal::HUP)
-    }
-
     /// Ends the gateway at once (SIGKILL), as a power cut would.
     ///
     /// # Errors
@@ -194,6 +186,19 @@ impl Gateway {
         self.server.signal(Signal::KILL)?;
         self.server.end_within(crate::PATIENCE)?;
         Ok(())
+    }
+
+    /// Serves what a dead gateway left, without the demo's equipment; returns when it takes connections.
+    ///
+    /// # Errors
+    /// It does not start; the error tells what it logged.
+    pub fn serve_again(&self) -> Result<Running> {
+        let mut command = self.prepared(&["serve"]);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let log = child.stderr.take().map(Transcript::of).context("no standard error")?;
+        let server = Running::new(child);
+        log.wait_for("listening", crate::PATIENCE)?;
+        Ok(server)
     }
 
     /// Sends the running gateway a signal.

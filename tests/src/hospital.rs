@@ -8,6 +8,7 @@ use crate::peers::{Echo, pattern_file};
 use crate::postgres::Postgres;
 use crate::process::{Input, Output};
 use crate::sshd::{Sshd, keygen};
+use crate::terminal::Terminal;
 use crate::workstation::{Proof, Workstation};
 use anyhow::{Context, Result, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -209,6 +210,17 @@ impl Hospital {
     /// `ssh` hangs. Its exit code is the caller's to judge.
     pub fn exec(&self, certificate: &Path, remote: &str, input: Input) -> Result<Output> {
         self.workstation.exec(&self.user(), self.carried(certificate), remote, input, crate::PATIENCE)
+    }
+
+    /// A shell on [`DEVICE`] that has answered.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn shell(&self, proof: Proof<'_>) -> Result<Terminal> {
+        let mut ssh = self.workstation.prepared("ssh", &self.user(), proof)?;
+        let mut terminal = Terminal::start(ssh.args(["-tt", "gate"]), 80, 24)?;
+        terminal.ask("echo RE''ADY\r", "READY")?;
+        Ok(terminal)
     }
 
     /// A file of the workstation with `mebibytes` MiB of bytes.

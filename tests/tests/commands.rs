@@ -11,6 +11,7 @@ fn malformed_input_is_named_and_changes_nothing() -> Result<()> {
     let file = hospital.workstation.folder().join("rubbish");
     fs::write(&file, b"\x00\xffnot a key, not a ledger\n")?;
     let rubbish = file.display().to_string();
+    let ssh_port = hospital.sshd.address.port().to_string();
     let times = ["--start", "2026-12-01T09:00:00", "--end", "2026-12-01T10:00:00"];
     let request = [
         "work",
@@ -44,6 +45,7 @@ fn malformed_input_is_named_and_changes_nothing() -> Result<()> {
         (vec!["vendor", "change", VENDOR, "--source", "10.0.0.0/33"], "10.0.0.0/33"),
         (vec!["vendor", "change", VENDOR, "--contract-until", "2027-13-01"], "2027-13-01"),
         (vec!["person", "show", "nobody-here"], "nobody-here"),
+        (vec!["device", "change", DEVICE, "--forward", &ssh_port], "SSH service"),
         (vec!["person", "key", "add", ENGINEER, &rubbish], "rubbish"),
         (vec!["device", "pin", DEVICE, "--fingerprint", "SHA256:nonsense"], "SHA256:nonsense"),
         (vec!["ledger", "import", &rubbish], "rubbish"),

@@ -87,9 +87,7 @@ fn a_cut_takes_effect_within_a_second_though_the_client_has_stopped_reading() ->
 
 /// A shell on the device, with both connections up.
 fn shell(hospital: &Hospital, certificate: &Path) -> Result<Terminal> {
-    let mut ssh = hospital.workstation.prepared("ssh", &hospital.user(), hospital.carried(certificate))?;
-    let mut terminal = Terminal::start(ssh.args(["-tt", "gate"]), 80, 24)?;
-    terminal.ask("echo RE''ADY\r", "READY")?;
+    let terminal = hospital.shell(hospital.carried(certificate))?;
     ensure!(connections_to(hospital.sshd.address.port())? > 0, "the device is not connected");
     ensure!(connections_to(hospital.gateway.demo.ssh.port)? > 0, "the person is not connected");
     Ok(terminal)

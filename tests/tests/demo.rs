@@ -1,7 +1,8 @@
 //! The demo, as somebody meets it who has just cloned the repository.
 
 use anyhow::{Context, Result, ensure};
-use sekimori_tests::{Codes, Engineer, Gateway, Input, PATIENCE, Proof, Terminal, Workstation, sekimori};
+use sekimori_tests::{Codes, Engineer, Gateway, Input, PATIENCE, Proof, Terminal, Workstation, run, sekimori};
+use std::process::Command;
 
 #[test]
 fn the_demo_lets_its_engineer_work_in_a_simulated_device() -> Result<()> {
@@ -43,7 +44,13 @@ fn without_json_it_prints_what_to_type() -> Result<()> {
     command.args(["demo", "--ssh", "127.0.0.1:0", "--dir"]).arg(folder.path().join("hospital"));
     let mut terminal = Terminal::start(&command, 120, 50)?;
     terminal.screen.wait_for("ssh -p ", PATIENCE)?;
-    terminal.screen.wait_for("Ctrl-C", PATIENCE)?;
+    let said = terminal.screen.wait_for("log list", PATIENCE)?;
+    // What is printed works as it stands, in any folder.
+    let alias = said.split("alias sekimori='").nth(1).and_then(|rest| rest.split('\'').next()).context("no alias")?;
+    let mut listing = Command::new("sh");
+    listing.current_dir("/").args(["-c", &format!("{alias} ledger list --as auditor --json")]);
+    let listed = run(&mut listing, Input::Nothing, PATIENCE)?.success()?.text();
+    ensure!(listed.contains("ct-01"), "{listed}");
     terminal.type_in("\u{3}")?;
     terminal.end_within(PATIENCE).context("it does not end at Ctrl-C")?;
     Ok(())

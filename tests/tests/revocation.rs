@@ -2,9 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use chrono::TimeDelta;
-use sekimori_tests::{
-    DEVICE, Database, ENGINEER, Hospital, Input, PATIENCE, Proof, Running, Terminal, Window, at, run,
-};
+use rustix::process::Signal;
+use sekimori_tests::{DEVICE, Database, ENGINEER, Hospital, Input, PATIENCE, Proof, Running, Window, at, run};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -18,7 +17,7 @@ const SOON: Duration = Duration::from_secs(3);
 fn invariant_08_taking_the_factors_away_ends_an_ordinary_sign_in_too() -> Result<()> {
     let hospital = Hospital::open(Database::Sqlite)?;
     let engineer = &hospital.engineer;
-    let mut terminal = shell(&hospital, Proof::KeyAndPassword(&engineer.key, &engineer.password))?;
+    let mut terminal = hospital.shell(Proof::KeyAndPassword(&engineer.key, &engineer.password))?;
     let act = ["person", "reset-factors", ENGINEER, "--reason", "the telephone is lost"];
     hospital.gateway.act(&hospital.administrator, &act)?;
     terminal.end_within(SOON).context("the session goes on")?;
@@ -49,7 +48,7 @@ fn invariant_08_a_revoked_sign_in_opens_nothing_more_on_a_connection_that_is_sti
 fn a_channel_in_use_that_is_no_longer_permitted_ends() -> Result<()> {
     let hospital = Hospital::open(Database::Sqlite)?;
     let certificate = hospital.sign_in()?;
-    let mut terminal = shell(&hospital, hospital.carried(&certificate))?;
+    let mut terminal = hospital.shell(hospital.carried(&certificate))?;
     hospital.gateway.act(&hospital.administrator, &["device", "change", DEVICE, "--channel", "sftp"])?;
     terminal.end_within(SOON).context("the shell goes on although only SFTP is permitted")?;
     ends_with(&hospital, "no-longer-permitted")
@@ -60,7 +59,7 @@ fn a_session_ends_with_its_own_work_although_another_is_open() -> Result<()> {
     let hospital = Hospital::closed(Database::Sqlite)?;
     let first = hospital.grant(Window::ending_in(TimeDelta::hours(1)))?;
     let certificate = hospital.sign_in()?;
-    let mut terminal = shell(&hospital, hospital.carried(&certificate))?;
+    let mut terminal = hospital.shell(hospital.carried(&certificate))?;
     // Lasts longer: a decision about today's facts alone would choose it.
     let second = hospital.grant(Window::ending_in(TimeDelta::hours(3)))?;
     let session = hospital.await_session(|session| session.closed.is_none())?;
@@ -76,7 +75,7 @@ fn a_session_ends_with_its_own_work_although_another_is_open() -> Result<()> {
 fn a_second_gateway_is_refused_and_leaves_the_first_ones_sessions_alone() -> Result<()> {
     let hospital = Hospital::open(Database::Sqlite)?;
     let certificate = hospital.sign_in()?;
-    let mut terminal = shell(&hospital, hospital.carried(&certificate))?;
+    let mut terminal = hospital.shell(hospital.carried(&certificate))?;
     let second = hospital.gateway.refused(&hospital.administrator, &["serve"])?;
     ensure!(second.contains("another gateway"), "{second}");
     hospital.await_session(|session| session.closed.is_none()).context("the session was closed on record")?;
@@ -88,30 +87,22 @@ fn a_second_gateway_is_refused_and_leaves_the_first_ones_sessions_alone() -> Res
 fn a_stricter_configuration_ends_what_it_no_longer_permits() -> Result<()> {
     let hospital = Hospital::open(Database::Sqlite)?;
     let engineer = &hospital.engineer;
-    let mut terminal = shell(&hospital, Proof::KeyAndPassword(&engineer.key, &engineer.password))?;
+    let mut terminal = hospital.shell(Proof::KeyAndPassword(&engineer.key, &engineer.password))?;
     let path = &hospital.gateway.demo.config;
     let before = fs::read_to_string(path)?;
 
     // What cannot be read leaves the old one in force.
     fs::write(path, format!("{before}\n[demands]\nmethod = [\"totp\"]\n"))?;
-    hospital.gateway.reload()?;
+    hospital.gateway.signal(Signal::HUP)?;
     hospital.gateway.log.wait_for("the old one stays in force", PATIENCE)?;
     terminal.ask("echo STILL''-HERE\r", "STILL-HERE")?;
 
     // A key and a password were enough; now everybody needs a code.
     fs::write(path, format!("{before}\n[demands]\nmethods = [\"totp\"]\n"))?;
-    hospital.gateway.reload()?;
+    hospital.gateway.signal(Signal::HUP)?;
     terminal.end_within(SOON).context("the session goes on without the factor that is demanded")?;
     ensure!(hospital.events("gateway.reload")?.len() == 1, "a reload is not on record once");
     ends_with(&hospital, "denied")
-}
-
-/// A shell on the device that has answered.
-fn shell(hospital: &Hospital, proof: Proof<'_>) -> Result<Terminal> {
-    let mut ssh = hospital.workstation.prepared("ssh", &hospital.user(), proof)?;
-    let mut terminal = Terminal::start(ssh.args(["-tt", "gate"]), 80, 24)?;
-    terminal.ask("echo RE''ADY\r", "READY")?;
-    Ok(terminal)
 }
 
 fn ends_with(hospital: &Hospital, code: &str) -> Result<()> {

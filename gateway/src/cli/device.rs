@@ -235,6 +235,17 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     }
 }
 
+/// A forward to a device's SSH service would carry sessions past the recording: what it shows is encrypted there.
+fn inspected(record: &DeviceRecord) -> Result<(), CliError> {
+    if record.device.channels.contains(&Channel::Forward(record.port)) {
+        let (port, id) = (record.port, &record.device.id);
+        return Err(CliError::Usage(format!(
+            "port {port} is the SSH service of {id}: a forward to it would not be recorded readably; permit shell or sftp"
+        )));
+    }
+    Ok(())
+}
+
 /// A device that is registered.
 async fn known(id: &DeviceId, context: &Context) -> Result<DeviceRecord, CliError> {
     let record = context.store().await?.device(id).await?;
@@ -259,6 +270,7 @@ async fn add(
     let mut record = DeviceRecord { device, name, host, port, ledger: Value::Object(Map::new()) };
     details.apply(&mut record);
     record.ledger = details.ledger(&record.ledger, &record.device.id)?;
+    inspected(&record)?;
     if record.device.accounts.is_empty() {
         return Err(CliError::Usage("a device needs at least one --account".into()));
     }
@@ -281,6 +293,7 @@ async fn change(
     let before = known(id, context).await?;
     let mut after = before.clone();
     edit(&mut after);
+    inspected(&after)?;
     let detail = json!({ "change": what, "before": before, "after": after });
     let event = Event { device: Some(id.clone()), ..context.event(Kind::DeviceChange, &actor, detail) };
     let record = context.store().await?.update_device(id, event, edit).await?;

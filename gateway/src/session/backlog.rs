@@ -16,6 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -31,15 +32,25 @@ pub const PROCESS_LIMIT: usize = 512 << 20;
 /// Bytes that all pumps hold now.
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
-/// How many channels of one connection lag behind.
-#[derive(Debug, Default)]
-pub struct Congestion(AtomicUsize);
+/// What the channels of one connection do to each other.
+#[derive(Debug)]
+pub struct Congestion {
+    channels: AtomicUsize,
+    lagging: AtomicUsize,
+    stall: Duration,
+}
 
 impl Congestion {
+    /// None yet. `stall`: how long a channel may stand still at the cost of the others.
+    #[must_use]
+    pub fn new(stall: Duration) -> Self {
+        Self { channels: AtomicUsize::new(0), lagging: AtomicUsize::new(0), stall }
+    }
+
     /// Whether any channel lags behind.
     #[must_use]
     pub fn any(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
+        self.lagging.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -55,6 +66,7 @@ impl Backlog {
     /// A backlog that also counts towards a connection's congestion.
     #[must_use]
     pub fn of_connection(connection: Arc<Congestion>) -> Self {
+        connection.channels.fetch_add(1, Ordering::Relaxed);
         Self { bytes: AtomicUsize::new(0), waker: AtomicWaker::new(), connection: Some(connection) }
     }
 
@@ -85,12 +97,25 @@ impl Backlog {
         self.left(self.bytes.load(Ordering::Acquire));
     }
 
+    /// Whether this pump, lagging behind, slows other channels of its connection down.
+    #[must_use]
+    pub fn holds_up_others(&self) -> bool {
+        self.full()
+            && self.connection.as_ref().is_some_and(|connection| connection.channels.load(Ordering::Relaxed) > 1)
+    }
+
+    /// How long it may do that without passing anything on.
+    #[must_use]
+    pub fn stall(&self) -> Duration {
+        self.connection.as_ref().map_or(Duration::MAX, |connection| connection.stall)
+    }
+
     fn congest(&self, begins: bool) {
         if let Some(connection) = &self.connection {
             if begins {
-                connection.0.fetch_add(1, Ordering::Relaxed);
+                connection.lagging.fetch_add(1, Ordering::Relaxed);
             } else {
-                connection.0.fetch_sub(1, Ordering::Relaxed);
+                connection.lagging.fetch_sub(1, Ordering::Relaxed);
             }
         }
     }
@@ -104,6 +129,9 @@ impl Drop for Backlog {
     fn drop(&mut self) {
         // A pump that ended with a full backlog must not leave its connection throttled for good.
         self.emptied();
+        if let Some(connection) = &self.connection {
+            connection.channels.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -145,7 +173,7 @@ impl Cuttable {
     /// # Errors
     /// What the system said; the connection may still stand.
     pub fn abort(&self) -> io::Result<()> {
-        rustix::net::sockopt::set_socket_linger(&self.0, Some(std::time::Duration::ZERO))?;
+        rustix::net::sockopt::set_socket_linger(&self.0, Some(Duration::ZERO))?;
         self.cut()
     }
 
@@ -241,12 +269,24 @@ mod tests {
 
     #[test]
     fn congestion_ends_with_the_pump_that_caused_it() {
-        let congestion = Arc::new(Congestion::default());
+        let congestion = Arc::new(Congestion::new(Duration::MAX));
         let backlog = Backlog::of_connection(congestion.clone());
         assert!(backlog.arrived(SOFT_LIMIT));
         assert!(congestion.any());
         drop(backlog);
         assert!(!congestion.any());
+    }
+
+    #[test]
+    fn only_a_full_backlog_beside_other_channels_holds_them_up() {
+        let connection = Arc::new(Congestion::new(Duration::MAX));
+        let first = Backlog::of_connection(connection.clone());
+        assert!(first.arrived(SOFT_LIMIT));
+        assert!(!first.holds_up_others());
+        let second = Backlog::of_connection(connection.clone());
+        assert!(first.holds_up_others() && !second.holds_up_others());
+        drop(second);
+        assert!(!first.holds_up_others());
     }
 
     #[tokio::test]

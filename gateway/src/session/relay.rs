@@ -74,6 +74,8 @@ pub enum Outcome {
     Recorder(RecordingError),
     /// The peer sent more than flow control allows.
     Flooded,
+    /// The device took nothing for a set time while other channels of the connection were slowed down for it.
+    Stalled,
 }
 
 impl Screen {
@@ -212,13 +214,16 @@ pub(super) async fn pump(
         };
         let weight_passing = weight(&message);
         let side_patience = side.patience();
+        let stalled = tokio::time::sleep(backlog.stall());
         let passing = side.pass(message);
-        tokio::pin!(passing);
+        tokio::pin!(passing, stalled);
         let passed = loop {
             tokio::select! {
                 biased;
                 passed = &mut passing => break passed,
                 () = until(last_chance), if last_chance.is_some() => return None,
+                // Asked again with each message that trickles in.
+                () = &mut stalled, if backlog.holds_up_others() => return Some(Outcome::Stalled),
                 more = read.wait(), if open => match more {
                     Some(message) => {
                         if matches!(message, ChannelMsg::Close) {

@@ -20,11 +20,8 @@ use uuid::Uuid;
 /// Minutes before the end at which the person is told.
 const WARNINGS: [i64; 2] = [10, 1];
 
-/// How long channels may take to show the reason and close, before the person's socket is shut down.
-const PARTING: Duration = Duration::from_millis(400);
-
-/// How long the reason that the person reads may take to leave.
-const LAST_WORDS: Duration = Duration::from_millis(150);
+/// How long channels may take to show the reason and close, before the person's connection is ended.
+const PARTING: Duration = Duration::from_millis(300);
 
 /// How long channels' tasks may take to be gone after that.
 const CONFIRMATION: Duration = Duration::from_secs(5);
@@ -109,11 +106,7 @@ async fn part(session: &Session, end: &End, hang_up: &HangUp) -> bool {
     }
     let parted = tokio::time::timeout(PARTING, session.tasks.wait()).await.is_ok();
     if *end != End::PersonLeft {
-        if parted {
-            // The last words are handed to russh; hanging up throws away what has not left yet.
-            tokio::time::sleep(LAST_WORDS).await;
-        }
-        hang_up(session.id);
+        hang_up(session.id, end.clone()).await;
     }
     let gone = parted || tokio::time::timeout(CONFIRMATION, session.tasks.wait()).await.is_ok();
     down && gone

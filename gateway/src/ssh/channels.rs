@@ -7,13 +7,20 @@ use super::{forward, start};
 use crate::gate::Gate;
 use crate::session::backlog::{Congestion, Cuttable};
 use crate::session::{self, Caller, End, HangUp, Refusal, Session};
+use futures_util::FutureExt;
 use russh::server::{ChannelOpenHandle, Handle, Msg};
-use russh::{Channel, ChannelOpenFailure};
-use sekimori_policy::facts::Source;
+use russh::{Channel, ChannelOpenFailure, Disconnect};
+use sekimori_policy::facts::{Language, Source};
 use sekimori_policy::id::DeviceId;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+/// How long a client may take to leave by itself once its last channel is closed; and again, once it is told to.
+const LEAVING: Duration = Duration::from_millis(200);
 
 /// One SSH connection of a person.
 pub struct Connection {
@@ -25,7 +32,7 @@ pub struct Connection {
     pub congestion: Arc<Congestion>,
     caller: OnceLock<SignedIn>,
     socket: Arc<Cuttable>,
-    closed: AtomicBool,
+    closed: CancellationToken,
     channels: AtomicUsize,
     sessions: Mutex<Vec<Arc<Session>>>,
     /// Held while a session opens, so that two channels do not open two.
@@ -54,13 +61,14 @@ impl Drop for Place {
 impl Connection {
     /// A connection that has yet to sign in. `socket` is to hang up with.
     pub fn new(gate: Arc<Gate>, source: Source, socket: Arc<Cuttable>) -> Arc<Self> {
+        let stall = Duration::from_secs(gate.config().ssh.stall_seconds);
         Arc::new(Self {
             gate,
             source,
-            congestion: Arc::default(),
+            congestion: Arc::new(Congestion::new(stall)),
             caller: OnceLock::new(),
             socket,
-            closed: AtomicBool::new(false),
+            closed: CancellationToken::new(),
             channels: AtomicUsize::new(0),
             sessions: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
@@ -79,7 +87,7 @@ impl Connection {
 
     /// The connection is over: its sessions end.
     pub fn closed(&self) {
-        self.closed.store(true, Ordering::Release);
+        self.closed.cancel();
         for session in self.sessions.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             session.end(End::PersonLeft);
         }
@@ -150,7 +158,7 @@ impl Connection {
         let session = session::open(&self.gate, caller, device, account, self.hang_up()).await?;
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).push(session.clone());
         // The person may have left while it opened: then nobody else would end it.
-        if self.closed.load(Ordering::Acquire) {
+        if self.closed.is_cancelled() {
             session.end(End::PersonLeft);
         }
         Ok(session)
@@ -162,15 +170,38 @@ impl Connection {
         sessions.clone()
     }
 
-    /// Shuts the person's socket down when the ended session was the connection's last.
+    /// How a session of this connection ends it, when it was the last.
     fn hang_up(self: &Arc<Self>) -> HangUp {
         let connection = Arc::downgrade(self);
-        Arc::new(move |ended: Uuid| {
-            if let Some(connection) = connection.upgrade()
-                && connection.open_sessions().iter().all(|session| session.id == ended)
-            {
-                connection.socket.abort().ok();
+        Arc::new(move |session: Uuid, end: End| {
+            let connection = connection.upgrade();
+            async move {
+                if let Some(connection) = connection
+                    && connection.open_sessions().iter().all(|open| open.id == session)
+                {
+                    connection.bid_farewell(&end).await;
+                }
             }
+            .boxed()
         })
+    }
+
+    /// Lets the last words arrive: a client leaves by itself when its last channel is closed, and one that stays (it
+    /// only forwards, or shares its connection) is told. Who does not listen is cut off.
+    async fn bid_farewell(&self, end: &End) {
+        if timeout(LEAVING, self.closed.cancelled()).await.is_ok() {
+            return;
+        }
+        let told = async {
+            if let Some(signed_in) = self.caller.get() {
+                // RFC 4253 section 11.1; OpenSSH shows the description, but no Japanese in it.
+                let why = end.sentence(Language::En);
+                signed_in.handle.disconnect(Disconnect::ByApplication, why, "en".into()).await.ok();
+            }
+            self.closed.cancelled().await;
+        };
+        if timeout(LEAVING, told).await.is_err() {
+            self.socket.abort().ok();
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! The handler only translates: signing in is [`super::login`]'s, channels are [`super::channels`]'s.
 
 use super::channels::Connection;
+use super::door::Door;
 use super::equipment::CIPHERS;
 use super::login::Login;
 use super::{proxy_protocol, texts};
@@ -11,37 +12,19 @@ use crate::gate::Gate;
 use crate::people::PeopleError;
 use crate::session::backlog::Cuttable;
 use crate::store::StoreError;
-use chrono::Utc;
 use russh::keys::Certificate;
 use russh::keys::ssh_key::PublicKey;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, Limits, MethodKind, MethodSet, Preferred, Pty, SshId, compression};
-use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_policy::facts::Source;
-use serde_json::json;
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Connections by source, against floods; and the sources turned away, each told of once a minute.
-#[derive(Default)]
-pub struct Door {
-    open: Mutex<HashMap<IpAddr, usize>>,
-    refused: Mutex<HashMap<IpAddr, (Instant, u64)>>,
-}
-
-/// How many refused sources are remembered for counting; more are counted together under none.
-const REFUSED_LIMIT: usize = 10_000;
-
-/// One event a source in this time.
-const REFUSED_INTERVAL: Duration = Duration::from_secs(60);
-
 /// Accepts connections until the gateway stops.
-pub async fn serve(gate: Arc<Gate>, listener: TcpListener) {
-    let door = Arc::new(Door::default());
+pub async fn serve(gate: Arc<Gate>, door: Arc<Door>, listener: TcpListener) {
     let configuration = Arc::new(configuration(&gate));
     loop {
         let accepted = tokio::select! {
@@ -100,10 +83,10 @@ async fn connection(
     let Ok(Some(source)) = tokio::time::timeout(grace, source(gate, &mut socket, peer)).await else { return };
     match gate.store.source_is_allowed_by_anybody(source).await {
         Ok(true) => {}
-        Ok(false) => return door.refuse(gate, source).await,
+        Ok(false) => return door.turn_away(gate, source).await,
         Err(fault) => return tracing::error!(%fault, "a connection was refused: the database does not answer"),
     }
-    let Some(_place) = door.enter(gate, source) else { return };
+    let Some(_place) = door.enter(&gate.config().ssh, source) else { return };
     if socket.set_nodelay(true).is_err() {
         return;
     }
@@ -141,75 +124,6 @@ async fn source(gate: &Gate, socket: &mut TcpStream, peer: SocketAddr) -> Option
         Err(fault) => {
             tracing::warn!(proxy = %direct, %fault, "a connection through a proxy was refused");
             None
-        }
-    }
-}
-
-/// A place among the connections at once; given back on drop.
-struct Place {
-    door: Arc<Door>,
-    source: IpAddr,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.door.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.source) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.source);
-            }
-        }
-    }
-}
-
-impl Door {
-    fn enter(self: &Arc<Self>, gate: &Gate, source: Source) -> Option<Place> {
-        let limits = &gate.config().ssh;
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = open.values().sum();
-        let here = open.entry(source.address()).or_default();
-        if all >= limits.max_connections || *here >= limits.max_connections_per_source {
-            tracing::warn!(%source, "a connection was refused: too many at once");
-            return None;
-        }
-        *here += 1;
-        Some(Place { door: self.clone(), source: source.address() })
-    }
-
-    /// Counts a stranger, and tells of it at most once a minute, so that strangers cannot flood the log.
-    async fn refuse(&self, gate: &Gate, source: Source) {
-        let count = {
-            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-            if refused.len() >= REFUSED_LIMIT {
-                refused.retain(|_, (since, _)| since.elapsed() < REFUSED_INTERVAL);
-            }
-            if refused.len() >= REFUSED_LIMIT {
-                return;
-            }
-            let now = Instant::now();
-            match refused.get_mut(&source.address()) {
-                Some((since, count)) if since.elapsed() < REFUSED_INTERVAL => {
-                    *count += 1;
-                    return;
-                }
-                Some((since, count)) => {
-                    *since = now;
-                    std::mem::replace(count, 0) + 1
-                }
-                None => {
-                    refused.insert(source.address(), (now, 0));
-                    1
-                }
-            }
-        };
-        let event = Event {
-            source: Some(source.address()),
-            detail: json!({ "attempts": count }),
-            ..Event::new(Utc::now(), Kind::SourceRefused, Actor::gateway())
-        };
-        if let Err(fault) = gate.store.record(event).await {
-            tracing::error!(%fault, "cannot record a refused source");
         }
     }
 }

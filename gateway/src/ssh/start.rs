@@ -344,6 +344,7 @@ impl SessionChannel<'_> {
             (Some(end), _) => Some(end.sentence(language)),
             (None, Some(Outcome::DeviceLost)) => Some(texts::device_lost(language).into()),
             (None, Some(Outcome::Flooded)) => Some(texts::flooded(language).into()),
+            (None, Some(Outcome::Stalled)) => Some(texts::stalled(language).into()),
             (None, Some(Outcome::Recorder(_))) => Some(texts::malformed(language).into()),
             (None, _) => None,
         };

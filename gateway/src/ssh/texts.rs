@@ -99,6 +99,14 @@ pub fn flooded(language: Language) -> &'static str {
     }
 }
 
+/// The device took nothing for a set time while other channels were slowed down for it.
+pub fn stalled(language: Language) -> &'static str {
+    match language {
+        Language::Ja => "機器がデータを受け取らなくなり、他の通信を妨げるため、この通信を終了しました。",
+        Language::En => "The device stopped taking data and held up other channels, so this channel was ended.",
+    }
+}
+
 /// What came is no SFTP or scp that can be recorded as such.
 pub fn malformed(language: Language) -> &'static str {
     match language {

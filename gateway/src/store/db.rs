@@ -11,6 +11,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Postgres, Row as _, Sqlite, Transaction};
+use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -102,6 +103,14 @@ async fn connect_sqlite(path: &Path) -> Result<Db, StoreError> {
     Ok(Db::Sqlite { readers, writer })
 }
 
+/// Whether the server is on this machine: a socket of the file system, or loopback.
+fn is_local(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    let loopback =
+        host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    loopback || host.starts_with('/') || options.get_socket().is_some()
+}
+
 async fn connect_postgres(url: &str, ca: Option<&Path>) -> Result<Db, StoreError> {
     let mut options = PgConnectOptions::from_str(url)
         .map_err(|fault| StoreError::Url(fault.to_string()))?
@@ -126,6 +135,13 @@ async fn connect_postgres(url: &str, ca: Option<&Path>) -> Result<Db, StoreError
             return Err(StoreError::Url(
                 "sslmode verifies the server, but no CA is named: set storage.database_ca".into(),
             ));
+        }
+        // The default (prefer) would take any server's word, or go on without TLS: only the hospital may say so.
+        None if !verified && !is_local(&options) && !url.contains("sslmode=") => {
+            return Err(StoreError::Url(format!(
+                "nothing would verify {}: set storage.database_ca, or write sslmode=disable where the network is trusted",
+                options.get_host()
+            )));
         }
         None => {}
     }
@@ -269,4 +285,25 @@ impl Row {
 fn as_time(column: &str, micros: i64) -> Result<DateTime<Utc>, StoreError> {
     DateTime::from_timestamp_micros(micros)
         .ok_or_else(|| StoreError::damaged("time", micros, format!("column {column} is out of range")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_distant_database_that_nothing_would_verify_is_refused() {
+        let refused = connect_postgres("postgres://user@db.example/sekimori", None).await;
+        assert!(matches!(refused, Err(StoreError::Url(why)) if why.contains("db.example")));
+    }
+
+    #[test]
+    fn only_this_machine_is_local() {
+        let local = |url| PgConnectOptions::from_str(url).is_ok_and(|options| is_local(&options));
+        assert!(
+            local("postgres://u@localhost/x") && local("postgres://u@127.0.0.1/x") && local("postgres://u@[::1]/x")
+        );
+        assert!(local("postgres:///x?host=/run/postgresql"));
+        assert!(!local("postgres://u@10.0.0.1/x") && !local("postgres://u@localhost.example/x"));
+    }
 }
