@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::error::CliError;
 use super::output;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use sekimori_certs::host_key::HostKeys;
 use sekimori_certs::ssh_ca::UserCa;
 use serde::Serialize;
@@ -126,19 +126,23 @@ fn disk(context: &Context, checks: &mut Vec<Check>) {
     });
 }
 
+fn shown(now: DateTime<Utc>) -> String {
+    now.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
 /// Windows and one-time codes stand on the clock.
 fn clock(checks: &mut Vec<Check>) {
     let year = Utc::now().format("%Y").to_string();
     if year.parse::<u32>().is_ok_and(|year| year < 2026) {
-        return checks.push(fail("clock", format!("it says {}: set it", Utc::now().to_rfc3339())));
+        return checks.push(fail("clock", format!("it says {}: set it", shown(Utc::now()))));
     }
     let synchronised = Path::new("/run/systemd/timesync/synchronized").exists();
     let chrony = Path::new("/run/chrony/chronyd.pid").exists();
     checks.push(if synchronised || chrony {
-        ok("clock", format!("{} and kept by time synchronisation", Utc::now().to_rfc3339()))
+        ok("clock", format!("{} and kept by time synchronisation", shown(Utc::now())))
     } else {
         let found = "no sign of time synchronisation: windows and one-time codes need a clock within 30 s";
-        warn("clock", format!("{}; {found}", Utc::now().to_rfc3339()))
+        warn("clock", format!("{}; {found}", shown(Utc::now())))
     });
 }
 

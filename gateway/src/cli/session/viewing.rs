@@ -9,7 +9,7 @@ use sekimori_audit::recording::ChannelKind;
 use sekimori_audit::replay::{self, Happening, Index, SafeOutput, Seen};
 use sekimori_policy::authority::Act;
 use serde_json::json;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -57,6 +57,12 @@ pub async fn replay(id: &str, how: How, context: &Context) -> Result<(), CliErro
         idle_limit: how.idle_limit.map(seconds).transpose()?,
         start_at: seconds(how.at)?,
     };
+    if std::io::stdout().is_terminal() {
+        // On standard error: what is shown of the recording stays apart.
+        eprintln!(
+            "[space pauses, arrows seek 5 s, [ and ] a minute, 0 to 9 tenths, . steps, q ends; time in the title]"
+        );
+    }
     let played = tokio::task::spawn_blocking(move || replay::play(&cast, options)).await;
     Ok(played.map_err(|fault| CliError::Failed(fault.to_string()))??)
 }
