@@ -26,8 +26,8 @@ lint:
 	sh tests/advisories.sh
 	sh tests/house-rules.sh
 
-# MiB/s of ssh straight to an sshd and through the gateway, side by side; about a minute after the release build.
+# What passing through costs, beside ProxyJump in the same run; some ten minutes after the release build.
 bench:
 	sh tests/setup.sh test
 	cargo build --locked --release -p sekimori
-	cargo run --locked --release -p sekimori-tests --example throughput
+	cargo run --locked --release -p sekimori-tests --example bench

@@ -3,8 +3,9 @@
 #
 #   sh tests/setup.sh build|demo|lint|test
 #
-# Debian packages come through apt-get (with sudo when not root), cargo tools into target/tools, the npm package
-# of the stock asciinema player through its lock file into target/player. With all in place it does nothing.
+# Debian packages come through apt-get (with sudo when not root), cargo tools into target/tools, the npm package of the
+# stock asciinema player into target/player, SSH clients from npm and PyPI into target/clients, each by its lock file.
+# With all in place it does nothing.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -87,6 +88,23 @@ asciinema_player() {
     cp tests/player/package-lock.json target/player/installed.json
 }
 
+# SSH clients from elsewhere, which the tests connect with.
+ssh_clients() {
+    clients=target/clients
+    if cat tests/clients/package-lock.json tests/clients/requirements.txt | cmp -s - $clients/installed; then
+        return 0
+    fi
+    say "installing from npm ssh2 (tests/clients/package-lock.json): a client in the tests"
+    rm -rf $clients
+    mkdir -p $clients
+    cp tests/clients/package.json tests/clients/package-lock.json $clients/
+    (cd $clients && npm ci --silent --no-audit --no-fund --ignore-scripts) || fail "npm ci could not install ssh2 (no network?)"
+    say "installing from PyPI asyncssh, paramiko, ssh-audit (tests/clients/requirements.txt): clients in the tests"
+    python3 -m venv $clients/venv && $clients/venv/bin/pip install --quiet --disable-pip-version-check --no-deps \
+        --requirement tests/clients/requirements.txt || fail "pip could not install the Python clients (no network?)"
+    cat tests/clients/package-lock.json tests/clients/requirements.txt >$clients/installed
+}
+
 build_set() {
     have cargo || fail "cargo is missing: install Rust 1.95 with rustup, then run this again"
     have cc || fail "there is no C compiler: install Debian package gcc, then run this again"
@@ -111,6 +129,14 @@ test_set() {
     need tshark tshark "reads the recorded forwards in the tests"
     need node nodejs "runs the stock asciinema player in the tests"
     need npm npm "installs the stock asciinema player"
+    need plink putty-tools "a client in the tests"
+    need dbclient dropbear-bin "a client in the tests"
+    need curl curl "speaks SFTP by libssh2, and SOCKS, in the tests"
+    need rsync rsync "copies through the gateway in the tests"
+    need git git "pushes through the gateway in the tests"
+    need ansible ansible-core "runs modules through the gateway in the tests"
+    need python3 python3 "runs Python clients in the tests"
+    python3 -c 'import ensurepip, venv' 2>/dev/null || need pyvenv python3-venv "keeps the Python clients of the tests apart"
     need setpriv util-linux "starts PostgreSQL as its own user in the tests"
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || have initdb || need initdb postgresql "the second database in the tests"
 }
@@ -130,5 +156,6 @@ lint)
 test)
     cargo_tool cargo-nextest cargo-nextest "$NEXTEST" "runs the tests, each in a process of its own"
     asciinema_player
+    ssh_clients
     ;;
 esac

@@ -102,9 +102,9 @@ async fn pump(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + 
         if count == 0 {
             break;
         }
-        let data = bytes::Bytes::copy_from_slice(&buffer[..count]);
+        let data = [bytes::Bytes::copy_from_slice(&buffer[..count])];
         if down { tap.from_device(Output::Stdout, &data).await } else { tap.from_person(&data).await }.unwrap();
-        if to.write_all(&data).await.is_err() {
+        if to.write_all(&data[0]).await.is_err() {
             break;
         }
     }

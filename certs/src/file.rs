@@ -1,7 +1,8 @@
 //! Private files: created once with mode 0600 and on disk before they count, refused when others can read them.
 
 use crate::CertsError;
-use russh::keys::ssh_key::{LineEnding, PrivateKey};
+use russh::keys::key::safe_rng;
+use russh::keys::ssh_key::{Algorithm, LineEnding, PrivateKey};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -67,4 +68,25 @@ pub(crate) fn read_key(path: &Path) -> Result<PrivateKey, CertsError> {
     let key = PrivateKey::from_openssh(text.as_bytes())
         .map_err(|source| CertsError::PrivateKey { path: path.to_owned(), source })?;
     if key.is_encrypted() { Err(CertsError::Passphrase { path: path.to_owned() }) } else { Ok(key) }
+}
+
+/// Makes an authority's Ed25519 key at `path`, as [`create_key`] does.
+pub(crate) fn create_authority(path: &Path, comment: &str) -> Result<PrivateKey, CertsError> {
+    let mut key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519)
+        .map_err(|source| CertsError::Make { what: "certificate authority's key", source })?;
+    key.set_comment(comment);
+    create_key(path, &key)?;
+    Ok(key)
+}
+
+/// Reads an authority's key, which has to be an Ed25519 one.
+pub(crate) fn read_authority(path: &Path) -> Result<PrivateKey, CertsError> {
+    let key = read_key(path)?;
+    match key.algorithm() {
+        Algorithm::Ed25519 => Ok(key),
+        other => {
+            let found = other.to_string();
+            Err(CertsError::KeyType { path: path.to_owned(), found, wanted: "ssh-ed25519" })
+        }
+    }
 }

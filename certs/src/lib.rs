@@ -1,10 +1,11 @@
-//! Keys and certificates: the gateway's host keys, its SSH certificate authority, and secrets sealed at rest.
+//! Keys and certificates: the gateway's host keys, its SSH certificate authorities, and secrets sealed at rest.
 //!
 //! Nothing here knows people, devices or the database: names, addresses and times are arguments, and who may have a
 //! certificate is decided elsewhere. SSH keys are `russh::keys::ssh_key` values throughout.
 
 mod error;
 mod file;
+pub mod host_ca;
 pub mod host_key;
 pub mod secret;
 pub mod ssh_ca;

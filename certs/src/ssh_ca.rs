@@ -15,7 +15,7 @@ use crate::{CertificateError, CertsError, file};
 use chrono::{DateTime, TimeDelta, Utc};
 use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::certificate::{Builder, CertType};
-use russh::keys::ssh_key::{Algorithm, Certificate, HashAlg, PrivateKey, PublicKey};
+use russh::keys::ssh_key::{Certificate, HashAlg, PrivateKey, PublicKey};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -61,11 +61,7 @@ impl UserCa {
     /// # Errors
     /// The file exists already or cannot be written.
     pub fn create(path: &Path) -> Result<Self, CertsError> {
-        let mut key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519)
-            .map_err(|source| CertsError::Make { what: "certificate authority's key", source })?;
-        key.set_comment("sekimori certificate authority");
-        file::create_key(path, &key)?;
-        Ok(Self { key })
+        Ok(Self { key: file::create_authority(path, "sekimori certificate authority")? })
     }
 
     /// Reads the authority's key.
@@ -73,14 +69,7 @@ impl UserCa {
     /// # Errors
     /// The file is missing, readable by others, protected by a passphrase, or no Ed25519 key.
     pub fn load(path: &Path) -> Result<Self, CertsError> {
-        let key = file::read_key(path)?;
-        match key.algorithm() {
-            Algorithm::Ed25519 => Ok(Self { key }),
-            other => {
-                let found = other.to_string();
-                Err(CertsError::KeyType { path: path.to_owned(), found, wanted: "ssh-ed25519" })
-            }
-        }
+        Ok(Self { key: file::read_authority(path)? })
     }
 
     /// The authority's public key, as a line for the file that `TrustedUserCAKeys` names on equipment (sshd_config(5)),

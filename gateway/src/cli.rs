@@ -91,7 +91,7 @@ enum Command {
     /// The log of events
     #[command(subcommand)]
     Log(log::Command),
-    /// The certificate authority that carries sign-ins
+    /// The certificate authorities: for sign-ins, and for devices' names
     #[command(subcommand)]
     Ca(paperwork::Ca),
     /// Print completions for a shell
@@ -149,7 +149,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Session(command) => session::run(command, &context(config)?).await,
         Command::Ledger(command) => ledger::run(command, &context(config)?).await,
         Command::Log(command) => log::run(command, &context(config)?).await,
-        Command::Ca(command) => paperwork::ca(&command, &context(config)?),
+        Command::Ca(command) => paperwork::ca(command, &context(config)?).await,
     }
 }
 

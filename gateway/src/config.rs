@@ -103,6 +103,8 @@ pub struct Ssh {
     pub listen: Vec<SocketAddr>,
     /// Load balancers whose PROXY protocol (v1 and v2) is believed, and demanded.
     pub trusted_proxies: Vec<IpNet>,
+    /// How wide the choice of algorithms towards people is; counts from the next start.
+    pub algorithms: Algorithms,
     /// Seconds until a connection must have signed in.
     pub login_grace_seconds: u64,
     /// Seconds that a device may take to answer: TCP, key exchange and sign-in together.
@@ -128,6 +130,7 @@ impl Default for Ssh {
         Self {
             listen: vec![SocketAddr::from(([0, 0, 0, 0], 2222))],
             trusted_proxies: Vec::new(),
+            algorithms: Algorithms::Compatible,
             login_grace_seconds: 120,
             dial_timeout_seconds: 10,
             stall_seconds: 60,
@@ -139,6 +142,18 @@ impl Default for Ssh {
             sign_in_hours: 12,
         }
     }
+}
+
+/// How wide the choice of algorithms towards people is. None of them is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Algorithms {
+    /// Post-quantum key exchange and authenticated encryption only: OpenSSH from 9.9 on, and few others yet.
+    Modern,
+    /// What the clients in use today need.
+    Compatible,
+    /// What clients in FIPS mode and old Java libraries need as well: Diffie-Hellman groups, NIST curves.
+    Wide,
 }
 
 /// Recording.
@@ -242,6 +257,12 @@ impl Config {
     #[must_use]
     pub fn user_ca(&self) -> PathBuf {
         self.keys_dir().join("user_ca")
+    }
+
+    /// The key file of the CA that vouches for devices' names towards clients that jump.
+    #[must_use]
+    pub fn host_ca(&self) -> PathBuf {
+        self.keys_dir().join("host_ca")
     }
 
     /// The master key's file.

@@ -126,6 +126,7 @@ As the vendor's engineer:
   a shell:       ssh -p {port} eng1+ct-01@{host}
 {key}  the menu:      ssh -p {port} eng1@{host}
   files:         sftp -P {port} eng1+ct-01@{host}
+  by ProxyJump:  ssh -J eng1@{host}:{port} service@ct-01     (see: sekimori ca known-hosts)
   a port:        ssh -N -L 8080:ct-01:{web} -p {port} eng1@{host}     then open http://127.0.0.1:8080/
   {codes}
 

@@ -5,9 +5,11 @@ use crate::people::password::Passwords;
 use crate::people::throttle::Throttle;
 use crate::session::live::Live;
 use crate::session::{Caller, End};
+use crate::ssh::turns::Turns;
 use crate::store::{Store, StoreError};
 use russh::keys::PrivateKey;
 use sekimori_audit::recording::Recordings;
+use sekimori_certs::host_ca::HostCa;
 use sekimori_certs::ssh_ca::UserCa;
 use sekimori_policy::facts::Facts;
 use sekimori_policy::id::DeviceId;
@@ -27,6 +29,8 @@ pub struct Gate {
     pub recordings: Recordings,
     /// The CA that carries sign-ins, and that equipment may trust.
     pub user_ca: UserCa,
+    /// The CA that vouches for devices' names towards clients that jump.
+    pub host_ca: HostCa,
     /// The gateway's own host keys.
     pub host_keys: Vec<PrivateKey>,
     /// Failures, counted after the source check.
@@ -37,6 +41,8 @@ pub struct Gate {
     pub instance: String,
     /// The open sessions.
     pub live: Live,
+    /// Sign-ins at devices.
+    pub turns: Turns,
     /// Supervisors of sessions, and what else has a last word: the gateway stops after the last.
     pub sessions: TaskTracker,
     stopping: CancellationToken,
@@ -51,6 +57,8 @@ pub struct Parts {
     pub recordings: Recordings,
     /// The CA that carries sign-ins.
     pub user_ca: UserCa,
+    /// The CA that vouches for devices' names towards clients that jump.
+    pub host_ca: HostCa,
     /// The gateway's own host keys.
     pub host_keys: Vec<PrivateKey>,
     /// Looks at passwords.
@@ -63,18 +71,20 @@ impl Gate {
     /// Puts the parts together.
     #[must_use]
     pub fn new(config: Config, parts: Parts) -> Self {
-        let Parts { store, recordings, user_ca, host_keys, passwords, instance } = parts;
+        let Parts { store, recordings, user_ca, host_ca, host_keys, passwords, instance } = parts;
         Self {
             config: RwLock::new(Arc::new(config)),
             reconfigured: AtomicBool::new(false),
             store,
             recordings,
             user_ca,
+            host_ca,
             host_keys,
             throttle: Mutex::default(),
             passwords,
             instance,
             live: Live::default(),
+            turns: Turns::default(),
             sessions: TaskTracker::new(),
             stopping: CancellationToken::new(),
             killed: CancellationToken::new(),

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use chrono::Utc;
 use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_audit::recording::{Limits, Recordings};
+use sekimori_certs::host_ca::HostCa;
 use sekimori_certs::host_key::HostKeys;
 use sekimori_certs::secret::MasterKey;
 use sekimori_certs::ssh_ca::UserCa;
@@ -142,6 +143,7 @@ async fn parts(config: &Config) -> anyhow::Result<Parts> {
         store: Store::open(&database, master_key).await?,
         recordings: Recordings::open(config.recordings_dir(), limits)?,
         user_ca: UserCa::load(&config.user_ca())?,
+        host_ca: HostCa::load(&config.host_ca())?,
         host_keys: HostKeys::load(&config.keys_dir())?.private_keys(),
         passwords: Passwords::new(PASSWORDS_AT_ONCE)?,
         instance: instance(),

@@ -83,17 +83,25 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts a demo on a free port. `database` is a URL; `None` takes the embedded database.
+    /// Starts a demo on a free port of loopback. `database` is a URL; `None` takes the embedded database.
     ///
     /// # Errors
     /// The binary is not built, or does not become ready.
     pub fn start(database: Option<&str>) -> Result<Self> {
+        Self::start_at("127.0.0.1:0", database)
+    }
+
+    /// The same at another address.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_at(address: &str, database: Option<&str>) -> Result<Self> {
         let binary = binary()?;
         let folder = tempfile::Builder::new().prefix("sekimori-demo-").tempdir()?;
         // A write past a file size limit shall fail in the gateway, as on a full disk, not kill it: one test sets a limit.
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(&binary);
-        command.args(["demo", "--json", "--ssh", "127.0.0.1:0", "--dir"]).arg(folder.path().join("hospital"));
+        command.args(["demo", "--json", "--ssh", address, "--dir"]).arg(folder.path().join("hospital"));
         if let Some(url) = database {
             command.args(["--database", url]);
         }
@@ -199,6 +207,12 @@ impl Gateway {
         let server = Running::new(child);
         log.wait_for("listening", crate::PATIENCE)?;
         Ok(server)
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.server.id()
     }
 
     /// Sends the running gateway a signal.

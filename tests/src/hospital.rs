@@ -107,11 +107,19 @@ impl Hospital {
     /// # Errors
     /// Any step fails; the error says which.
     pub fn closed(database: Database) -> Result<Self> {
+        Self::closed_at("127.0.0.1:0", database)
+    }
+
+    /// The same, with a gateway that listens at another address.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn closed_at(address: &str, database: Database) -> Result<Self> {
         let server = match database {
             Database::Sqlite => None,
             Database::Postgres => Some(Postgres::start()?),
         };
-        let gateway = Gateway::start(server.as_ref().map(|server| server.url.as_str()))?;
+        let gateway = Gateway::start_at(address, server.as_ref().map(|server| server.url.as_str()))?;
         let sshd = Sshd::start(Some(&gateway.demo.ssh.ca_key))?;
         let workstation = Workstation::new(&gateway.demo.ssh)?;
         let who = |role: &str| gateway.person(role).map(|person| person.id.clone());
@@ -257,7 +265,11 @@ struct Administrator<'a> {
 impl Administrator<'_> {
     fn adds_vendor(&self, id: &str) -> Result<()> {
         let contract = ["--contract-from", "2025-04-01", "--contract-until", "2099-03-31"];
-        let args = [&["vendor", "add", id, "--name", "Ishida Medical"][..], &contract, &["--source", "127.0.0.1/32"]];
+        let args = [
+            &["vendor", "add", id, "--name", "Ishida Medical"][..],
+            &contract,
+            &["--source", "127.0.0.1/32", "--source", "::1/128"],
+        ];
         self.gateway.act(self.id, &args.concat())?;
         Ok(())
     }

@@ -7,6 +7,7 @@
 mod codes;
 mod gateway;
 mod hospital;
+mod link;
 mod peers;
 mod player;
 mod postgres;
@@ -20,8 +21,10 @@ mod workstation;
 pub use codes::Codes;
 pub use gateway::{Demo, DemoDevice, DemoPerson, Gateway, SshDoor, sekimori};
 pub use hospital::{DEVICE, Database, ENGINEER, Engineer, Hospital, VENDOR, Window, at};
+pub use link::Link;
 pub use peers::{
-    Echo, Silent, await_disconnection, connect_from, connections_to, current_user, free_port, pattern_file, sha256,
+    Echo, Silent, await_disconnection, await_standstill, connect_from, connected, connections_to, current_user,
+    free_port, pattern_file, sha256,
 };
 pub use player::{Played, Size, play};
 pub use postgres::Postgres;

@@ -128,6 +128,25 @@ pub fn connect_from(source: IpAddr, to: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
+/// Connects to a port of loopback as soon as somebody listens: an `ssh` that forwards does after it has signed in, and
+/// tells nobody.
+///
+/// # Errors
+/// Nobody does in time.
+pub fn connected(port: u16) -> Result<TcpStream> {
+    let end = Instant::now() + crate::PATIENCE;
+    loop {
+        match TcpStream::connect(("127.0.0.1", port)) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(crate::PATIENCE))?;
+                return Ok(stream);
+            }
+            Err(fault) if Instant::now() > end => return Err(fault).context("nobody listens"),
+            Err(_) => thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
 /// How many connections to this port of loopback are established now, as the kernel counts them.
 ///
 /// # Errors
@@ -141,6 +160,38 @@ pub fn connections_to(port: u16) -> Result<usize> {
         fields.next().is_some_and(|address| address.ends_with(&remote)) && fields.next() == Some("01")
     };
     Ok(table.lines().skip(1).filter(established).count())
+}
+
+/// Waits until what is sent to the port piles up on this side, and no more of it is taken.
+///
+/// # Errors
+/// It keeps flowing, or nothing is sent.
+pub fn await_standstill(port: u16) -> Result<()> {
+    let end = Instant::now() + crate::PATIENCE;
+    let mut before = 0;
+    while Instant::now() < end {
+        let now = queued_towards(port)?;
+        if now > 0 && now == before {
+            return Ok(());
+        }
+        before = now;
+        thread::sleep(Duration::from_millis(500));
+    }
+    bail!("what is sent to port {port} does not come to a standstill: {before} bytes are queued")
+}
+
+/// Bytes that wait to be sent to this port of loopback, or to be acknowledged.
+fn queued_towards(port: u16) -> Result<u64> {
+    let table = std::fs::read_to_string("/proc/net/tcp")?;
+    let remote = format!(":{port:04X}");
+    let queued = |line: &str| {
+        // sl, local address, remote address, state, tx_queue:rx_queue
+        let mut fields = line.split_whitespace().skip(2);
+        let towards = fields.next()?.ends_with(&remote);
+        let (sending, _) = fields.nth(1)?.split_once(':')?;
+        towards.then(|| u64::from_str_radix(sending, 16).unwrap_or_default())
+    };
+    Ok(table.lines().skip(1).filter_map(queued).sum())
 }
 
 /// Waits until nobody is connected to the port, and returns how long that took. The kernel tells nobody: it is asked.

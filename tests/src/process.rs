@@ -5,6 +5,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -96,10 +97,14 @@ pub fn run(command: &mut Command, input: Input, limit: Duration) -> Result<Outpu
     let status = match end_within(&mut child, limit)? {
         Some(status) => status,
         None => {
+            let threads = threads(child.id());
             child.kill()?;
             child.wait()?;
             let said = stderr.recv_timeout(Duration::from_secs(5)).unwrap_or_default();
-            bail!("{name} took longer than {limit:?}; it had said: {}", String::from_utf8_lossy(&said));
+            bail!(
+                "{name} took longer than {limit:?}; it had said: {}\nits threads: {threads}",
+                String::from_utf8_lossy(&said)
+            );
         }
     };
     Ok(Output {
@@ -111,6 +116,19 @@ pub fn run(command: &mut Command, input: Input, limit: Duration) -> Result<Outpu
         )
         .into_owned(),
     })
+}
+
+/// What the threads of a process that hangs are doing: their stacks where a debugger is installed, else what the kernel
+/// says they wait for.
+fn threads(process: u32) -> String {
+    let id = process.to_string();
+    let stacks = Command::new("gdb").args(["-p", &id, "-batch", "-ex", "thread apply all bt"]).output();
+    if let Ok(stacks) = stacks {
+        return String::from_utf8_lossy(&stacks.stdout).into_owned();
+    }
+    let tasks = std::fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+    let read = |path: &Path, name: &str| std::fs::read_to_string(path.join(name)).unwrap_or_default().trim().to_owned();
+    tasks.map(|task| format!("\n  {} in {}", read(&task.path(), "comm"), read(&task.path(), "wchan"))).collect()
 }
 
 fn collect(source: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {

@@ -104,7 +104,7 @@ fn configuration(folder: &Path, port: u16) -> String {
         "ListenAddress 127.0.0.1:{port}\n{keys}AuthorizedKeysFile {}/authorized_keys\n\
          PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n\
          KbdInteractiveAuthentication no\nAllowTcpForwarding yes\nPrintMotd no\nPrintLastLog no\n\
-         MaxStartups 200\nMaxSessions 200\nAcceptEnv LANG LC_*\nLogLevel VERBOSE\nSubsystem sftp internal-sftp\n",
+         AcceptEnv LANG LC_*\nLogLevel VERBOSE\nSubsystem sftp internal-sftp\n",
         folder.display()
     )
 }

@@ -79,41 +79,95 @@ impl Workstation {
     /// # Errors
     /// The answers cannot be written.
     pub fn prepared(&self, tool: &str, user: &str, proof: Proof<'_>) -> Result<Command> {
+        let answers = self.answers()?;
+        let mut command = self.configured(tool, &self.folder.path().join("config"), &answers);
+        command.arg("-o").arg(format!("User={user}"));
+        for option in self.options(&answers, proof)? {
+            command.arg("-o").arg(option.replace(' ', "="));
+        }
+        Ok(command)
+    }
+
+    /// The same by ProxyJump: `person` proves who they are to the gateway, and the caller adds `account@device`.
+    ///
+    /// # Errors
+    /// The answers cannot be written.
+    pub fn jumping(&self, tool: &str, person: &str, proof: Proof<'_>) -> Result<Command> {
+        let answers = self.answers()?;
+        let mut command = self.configured(tool, &self.write_config(&answers, person, proof)?, &answers);
+        command.args(["-J", "gate", "-o", "PasswordAuthentication=no", "-o", "KbdInteractiveAuthentication=no"]);
+        Ok(command)
+    }
+
+    /// An `ssh` configuration for programs that run `ssh` themselves: `gate` is the gateway, with user and keys.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn config(&self, user: &str, proof: Proof<'_>) -> Result<PathBuf> {
+        self.write_config(&self.answers()?, user, proof)
+    }
+
+    fn write_config(&self, answers: &Path, user: &str, proof: Proof<'_>) -> Result<PathBuf> {
+        let config = fs::read_to_string(self.folder.path().join("config"))?;
+        let options = self.options(answers, proof)?.join("\n ");
+        // The first value found counts: what belongs to this user stands before what holds for every host.
+        let own = config.replacen("Host gate\n", &format!("Host gate\n User {user}\n {options}\n"), 1);
+        let path = answers.join("config");
+        fs::write(&path, own)?;
+        Ok(path)
+    }
+
+    /// Trusts an authority for the hosts that its `known_hosts` line names.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn knows(&self, line: &str) -> Result<()> {
+        let path = self.folder.path().join("known_hosts");
+        let known = fs::read_to_string(&path)?;
+        Ok(fs::write(path, format!("{known}{line}\n"))?)
+    }
+
+    /// A folder for the answers of one connection.
+    fn answers(&self) -> Result<PathBuf> {
         let answers = self.folder.path().join(format!("answers-{}", self.answers.fetch_add(1, Ordering::Relaxed)));
         fs::create_dir(&answers)?;
+        Ok(answers)
+    }
+
+    fn configured(&self, tool: &str, config: &Path, answers: &Path) -> Command {
         let mut command = Command::new(tool);
-        command.arg("-F").arg(self.folder.path().join("config")).arg("-o").arg(format!("User={user}"));
+        command.arg("-F").arg(config);
         command.env("SSH_ASKPASS", self.folder.path().join("askpass"));
-        command.env("SSH_ASKPASS_REQUIRE", "force").env("SEKIMORI_ANSWERS", &answers).env_remove("SSH_AUTH_SOCK");
-        let mut option = |name: &str, value: &str| {
-            command.arg("-o").arg(format!("{name}={value}"));
-        };
-        let no_key = || self.folder.path().join("no-key");
+        command.env("SSH_ASKPASS_REQUIRE", "force").env("SEKIMORI_ANSWERS", answers).env_remove("SSH_AUTH_SOCK");
+        command
+    }
+
+    /// What a proof needs, as lines of an `ssh` configuration; answers to prompts are laid ready.
+    fn options(&self, answers: &Path, proof: Proof<'_>) -> Result<Vec<String>> {
+        let mut options = Vec::new();
         let (identity, certificate) = match proof {
             Proof::PasswordAndCode(password, code) => {
-                answer(&answers, "password", password)?;
-                answer(&answers, "code", code)?;
-                option("PubkeyAuthentication", "no");
-                (no_key(), None)
+                answer(answers, "password", password)?;
+                answer(answers, "code", code)?;
+                options.push("PubkeyAuthentication no".to_owned());
+                (self.folder.path().join("no-key"), None)
             }
             Proof::KeyAndPassword(key, password) => {
-                answer(&answers, "password", password)?;
+                answer(answers, "password", password)?;
                 (key.to_owned(), None)
             }
             Proof::KeyAndCode(key, code) => {
-                answer(&answers, "code", code)?;
+                answer(answers, "code", code)?;
                 (key.to_owned(), None)
             }
             Proof::Certificate(key, certificate) => {
-                option("PreferredAuthentications", "publickey");
+                options.push("PreferredAuthentications publickey".to_owned());
                 (key.to_owned(), Some(certificate))
             }
         };
-        option("IdentityFile", &identity.display().to_string());
-        if let Some(certificate) = certificate {
-            option("CertificateFile", &certificate.display().to_string());
-        }
-        Ok(command)
+        options.push(format!("IdentityFile {}", identity.display()));
+        options.extend(certificate.map(|certificate| format!("CertificateFile {}", certificate.display())));
+        Ok(options)
     }
 
     /// Runs one remote command to its end.

@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use chrono::{TimeDelta, Utc};
 use sekimori_tests::{
-    Database, ENGINEER, Hospital, PATIENCE, Running, Terminal, VENDOR, Window, await_disconnection, connections_to,
-    on_both_databases,
+    DEVICE, Database, ENGINEER, Hospital, Link, PATIENCE, Running, Terminal, Transcript, VENDOR, Window,
+    await_disconnection, await_standstill, connections_to, on_both_databases,
 };
 use std::path::Path;
 use std::process::Stdio;
@@ -82,6 +82,34 @@ fn a_cut_takes_effect_within_a_second_though_the_client_has_stopped_reading() ->
     ensure!(device + person <= A_SECOND, "{device:?} and {person:?}");
     let session = hospital.closed_session()?;
     ensure!(session.reason.as_deref().is_some_and(|reason| reason.contains("seen on the camera")), "{session:?}");
+    Ok(())
+}
+
+#[test]
+fn invariant_02_a_line_that_went_dead_is_cut_off_within_a_second() -> Result<()> {
+    let hospital = Hospital::open(Database::Sqlite)?;
+    let link = Link::to(hospital.sshd.address)?;
+    let change = ["device", "change", DEVICE, "--address", &link.address.to_string()];
+    hospital.gateway.act(&hospital.administrator, &change)?;
+    let certificate = hospital.sign_in()?;
+    let mut ssh = hospital.workstation.prepared("ssh", &hospital.user(), hospital.carried(&certificate))?;
+    let zeros = std::fs::File::open("/dev/zero")?;
+    ssh.args(["-T", "gate", "echo begun; cat >/dev/null"]);
+    let mut child = ssh.stdin(zeros).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let said = child.stdout.take().map(Transcript::of).context("no standard output")?;
+    let _client = Running::new(child);
+    said.wait_for("begun", PATIENCE)?;
+    let session = hospital.await_session(|session| session.closed.is_none())?;
+    // Bytes pile up towards it from here on, in the gateway's socket as well.
+    link.goes_dead();
+    let (device, person) = (link.address.port(), hospital.gateway.demo.ssh.port);
+    await_standstill(device)?;
+
+    hospital.gateway.act(&hospital.approver, &["session", "cut", &session.id, "--reason", "seen on the camera"])?;
+    let device = await_disconnection(device, A_SECOND).context("towards the device")?;
+    let person = await_disconnection(person, A_SECOND).context("towards the person")?;
+    ensure!(device + person <= A_SECOND, "{device:?} and {person:?}");
+    ensure!(hospital.closed_session()?.reason.is_some_and(|reason| reason.contains("seen on the camera")));
     Ok(())
 }
 

@@ -4,15 +4,13 @@ use anyhow::{Context, Result, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use rustix::process::Signal;
 use sekimori_tests::{
-    DEVICE, Database, ENGINEER, Hospital, Input, PATIENCE, Proof, Running, Transcript, VENDOR, Window, at, free_port,
-    on_both_databases,
+    DEVICE, Database, ENGINEER, Hospital, Input, PATIENCE, Proof, Running, Transcript, VENDOR, Window, at, connected,
+    free_port, on_both_databases,
 };
 use std::fs;
 use std::io::Read;
-use std::net::TcpStream;
 use std::process::Stdio;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 on_both_databases!(emergency_access_opens_at_once_and_ends_with_its_refusal, a_crash_closes_its_sessions_on_record);
 
@@ -142,16 +140,4 @@ fn who_only_forwards_is_told_why_it_ends() -> Result<()> {
     let said = said.wait_end(PATIENCE)?;
     ensure!(said.contains("cut this session off") && said.contains("seen on the camera"), "it was told: {said:?}");
     Ok(())
-}
-
-/// Connects as soon as `ssh` listens: it does after it has signed in, and tells nobody.
-fn connected(port: u16) -> Result<TcpStream> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        match TcpStream::connect(("127.0.0.1", port)) {
-            Ok(stream) => return Ok(stream),
-            Err(fault) if Instant::now() > end => return Err(fault.into()),
-            Err(_) => thread::sleep(Duration::from_millis(50)),
-        }
-    }
 }

@@ -40,8 +40,8 @@ pub fn shell() -> Terminal {
 }
 
 /// Bytes.
-pub fn bytes(data: impl AsRef<[u8]>) -> Bytes {
-    Bytes::copy_from_slice(data.as_ref())
+pub fn bytes(data: impl AsRef<[u8]>) -> [Bytes; 1] {
+    [Bytes::copy_from_slice(data.as_ref())]
 }
 
 /// Checks a file against the text of asciicast v3 and returns its output; panics where they differ.

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::output;
 use chrono::{DateTime, Utc};
+use sekimori_certs::host_ca::HostCa;
 use sekimori_certs::host_key::HostKeys;
 use sekimori_certs::ssh_ca::UserCa;
 use serde::Serialize;
@@ -85,10 +86,16 @@ fn files(context: &Context, checks: &mut Vec<Check>) {
         }
         Err(fault) => fail("host keys", fault.to_string()),
     });
-    checks.push(match UserCa::load(&config.user_ca()) {
-        Ok(ca) => ok("certificate authority", ca.fingerprint()),
-        Err(fault) => fail("certificate authority", fault.to_string()),
-    });
+    let authorities = [
+        ("user certificate authority", UserCa::load(&config.user_ca()).map(|ca| ca.fingerprint())),
+        ("host certificate authority", HostCa::load(&config.host_ca()).map(|ca| ca.fingerprint())),
+    ];
+    for (what, loaded) in authorities {
+        checks.push(match loaded {
+            Ok(fingerprint) => ok(what, fingerprint),
+            Err(fault) => fail(what, fault.to_string()),
+        });
+    }
     checks.push(match crate::serve::master_key(config) {
         Ok(_) => ok("master key", "is readable by its owner only".into()),
         Err(fault) => fail("master key", fault.to_string()),

@@ -11,6 +11,7 @@ use crate::store::Store;
 use chrono::Utc;
 use chrono_tz::Tz;
 use sekimori_audit::event::{Actor, Event, Kind};
+use sekimori_certs::host_ca::HostCa;
 use sekimori_certs::host_key::HostKeys;
 use sekimori_certs::secret::MasterKey;
 use sekimori_certs::ssh_ca::UserCa;
@@ -169,7 +170,8 @@ async fn make_in(plan: &Plan) -> Result<Made, CliError> {
     let master_key = MasterKey::create(&config.master_key())?;
     let host_keys = HostKeys::create(&config.keys_dir())?;
     let user_ca = UserCa::create(&config.user_ca())?;
-    let recovery_sheet = recovery_sheet(plan, &master_key, &host_keys, &user_ca)?;
+    let authorities = [user_ca.fingerprint(), HostCa::create(&config.host_ca())?.fingerprint()];
+    let recovery_sheet = recovery_sheet(plan, &master_key, &host_keys, &authorities)?;
     let database = config.database().map_err(CliError::Usage)?;
     let administrator = &plan.administrator;
     let actor = Actor::person(administrator.id.clone());
@@ -200,7 +202,7 @@ fn recovery_sheet(
     plan: &Plan,
     master_key: &MasterKey,
     host_keys: &HostKeys,
-    user_ca: &UserCa,
+    [user_ca, host_ca]: &[String; 2],
 ) -> Result<Zeroizing<String>, CliError> {
     let mut sheet = Zeroizing::new(format!(
         "関守 Sekimori  復旧シート / recovery sheet\n\n\
@@ -220,7 +222,7 @@ fn recovery_sheet(
     for key in host_keys.public_keys() {
         sheet.push_str(&format!("    {}\n", sekimori_certs::host_key::fingerprint(key)));
     }
-    sheet.push_str(&format!("認証局 / certificate authority:\n    {}\n\n", user_ca.fingerprint()));
+    sheet.push_str(&format!("認証局 / certificate authorities:\n    {user_ca} (user)\n    {host_ca} (host)\n\n"));
     sheet.push_str(
         "この紙があれば、封印された機器の認証情報を復元できます。金庫に保管し、複写しないでください。\n\
          Whoever has this sheet can open the sealed credentials. Keep it in a safe, and make no copies.\n\n",
@@ -276,7 +278,7 @@ mod tests {
         let made = make(&plan(&dir.path().join("gate"))).await.unwrap();
         let config = Config::read(&made.config).unwrap();
         assert_eq!(config.hospital.name, "\"引用符\" 病院");
-        for path in [config.keys_dir(), config.master_key(), config.user_ca(), made.config.clone()] {
+        for path in [config.keys_dir(), config.master_key(), config.user_ca(), config.host_ca(), made.config.clone()] {
             let mode = std::fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(mode & 0o077, 0, "{}", path.display());
         }

@@ -5,7 +5,7 @@
 
 use super::Session;
 use super::backlog::Backlog;
-use super::relay::{LAST_WORDS, Outcome, Pass, Screen, discard, pump};
+use super::relay::{Data, LAST_WORDS, Outcome, Pass, Screen, discard, pump};
 use bytes::BytesMut;
 use russh::{ChannelMsg, ChannelReadHalf};
 use sekimori_audit::recording::{Output, Tap};
@@ -65,13 +65,17 @@ impl Pass for Up<'_> {
         Some(LAST_WORDS)
     }
 
-    async fn pass(&mut self, message: ChannelMsg) -> Result<ControlFlow<()>, Outcome> {
+    async fn data(&mut self, data: Data) -> Result<(), Outcome> {
+        self.session.sent_to_device(data.len());
+        self.tap.from_person(&data.chunks).await.map_err(Outcome::Recorder)?;
+        for chunk in &data.chunks {
+            self.device.write_all(chunk).await.map_err(|_| Outcome::DeviceLost)?;
+        }
+        Ok(())
+    }
+
+    async fn message(&mut self, message: ChannelMsg) -> Result<ControlFlow<()>, Outcome> {
         match message {
-            ChannelMsg::Data { data } => {
-                self.session.sent_to_device(data.len());
-                self.tap.from_person(&data).await.map_err(Outcome::Recorder)?;
-                self.device.write_all(&data).await.map_err(|_| Outcome::DeviceLost)?;
-            }
             ChannelMsg::Eof => self.device.shutdown().await.map_err(|_| Outcome::DeviceLost)?,
             ChannelMsg::Close => return Ok(ControlFlow::Break(())),
             _ => {}
@@ -91,7 +95,7 @@ async fn down(mut device: OwnedReadHalf, screen: &Screen, tap: &Tap, session: &S
         }
         let data = buffer.split().freeze();
         session.came_from_device(data.len());
-        if let Err(fault) = tap.from_device(Output::Stdout, &data).await {
+        if let Err(fault) = tap.from_device(Output::Stdout, std::slice::from_ref(&data)).await {
             return Outcome::Recorder(fault);
         }
         if screen.write.data_bytes(data).await.is_err() {

@@ -168,10 +168,13 @@ pub(super) async fn discard(read: &mut ChannelReadHalf, backlog: &Backlog) {
     }
 }
 
-/// What a pump does with one message.
+/// What a pump does with what it drained.
 pub(super) trait Pass: Send {
-    /// Passes it on; returns when it is on record and handed to the other side's window.
-    fn pass(&mut self, message: ChannelMsg) -> impl Future<Output = Result<ControlFlow<()>, Outcome>> + Send;
+    /// Passes data on; returns when all of it is on record and handed to the other side's window.
+    fn data(&mut self, data: Data) -> impl Future<Output = Result<(), Outcome>> + Send;
+
+    /// Passes on a message that is no data.
+    fn message(&mut self, message: ChannelMsg) -> impl Future<Output = Result<ControlFlow<()>, Outcome>> + Send;
 
     /// How long the other side may take for what a sender that is gone has left behind. `None`: a slow reader gets
     /// all of it, for as long as it lives.
@@ -189,7 +192,54 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// Drains `read` for as long as it lives, and passes the messages on one after the other.
+/// Bytes that are recorded in one write at most. Bulk data queues up while the write before it is under way; a
+/// keystroke goes alone.
+const BATCH: usize = 512 << 10;
+
+/// Data of one stream, in the order in which it came.
+pub(super) struct Data {
+    /// The type of extended data (RFC 4254 section 5.2); `None` is the main stream.
+    pub extended: Option<u32>,
+    /// Its bytes.
+    pub chunks: Vec<Bytes>,
+}
+
+impl Data {
+    /// How many bytes it is.
+    pub(super) fn len(&self) -> usize {
+        self.chunks.iter().map(Bytes::len).sum()
+    }
+}
+
+/// What is passed on at a time.
+enum Batch {
+    Data(Data),
+    Message(ChannelMsg),
+}
+
+/// Takes from the front of the queue what is passed on together, with its weight.
+fn batch(waiting: &mut VecDeque<ChannelMsg>) -> Option<(Batch, usize)> {
+    let first = waiting.pop_front()?;
+    let mut taken = weight(&first);
+    let (extended, data) = match first {
+        ChannelMsg::Data { data } => (None, data),
+        ChannelMsg::ExtendedData { data, ext } => (Some(ext), data),
+        other => return Some((Batch::Message(other), taken)),
+    };
+    let mut chunks = vec![data];
+    while taken < BATCH {
+        let next = match (waiting.front(), extended) {
+            (Some(ChannelMsg::Data { data }), None) => data,
+            (Some(ChannelMsg::ExtendedData { data, ext }), Some(same)) if *ext == same => data,
+            _ => break,
+        };
+        chunks.push(next.clone());
+        taken += waiting.pop_front().as_ref().map_or(0, weight);
+    }
+    Some((Batch::Data(Data { extended, chunks }), taken))
+}
+
+/// Drains `read` for as long as it lives, and passes on what came, in order.
 /// `None`: the side that was read from came to its end.
 pub(super) async fn pump(
     read: &mut ChannelReadHalf,
@@ -201,21 +251,22 @@ pub(super) async fn pump(
     // When the sender is gone, what it sent last may still be passed on, but not wait for ever.
     let mut last_chance = None;
     loop {
-        let message = match waiting.pop_front() {
-            Some(message) => message,
-            None if open => {
-                let message = read.wait().await?;
-                if !backlog.arrived(weight(&message)) {
-                    return Some(Outcome::Flooded);
-                }
-                message
+        if waiting.is_empty() && open {
+            let message = read.wait().await?;
+            if !backlog.arrived(weight(&message)) {
+                return Some(Outcome::Flooded);
             }
-            None => return None,
-        };
-        let weight_passing = weight(&message);
+            waiting.push_back(message);
+        }
+        let (batch, weight_passing) = batch(&mut waiting)?;
         let side_patience = side.patience();
         let stalled = tokio::time::sleep(backlog.stall());
-        let passing = side.pass(message);
+        let passing = async {
+            match batch {
+                Batch::Data(data) => side.data(data).await.map(|()| ControlFlow::Continue(())),
+                Batch::Message(message) => side.message(message).await,
+            }
+        };
         tokio::pin!(passing, stalled);
         let passed = loop {
             tokio::select! {
@@ -296,13 +347,21 @@ impl Pass for Up<'_> {
         Some(LAST_WORDS)
     }
 
-    async fn pass(&mut self, message: ChannelMsg) -> Result<ControlFlow<()>, Outcome> {
+    async fn data(&mut self, data: Data) -> Result<(), Outcome> {
+        // Standard input has one stream: extended data towards a device means nothing.
+        if data.extended.is_some() {
+            return Ok(());
+        }
+        self.session.sent_to_device(data.len());
+        self.tap.from_person(&data.chunks).await.map_err(Outcome::Recorder)?;
+        for chunk in data.chunks {
+            self.device.data_bytes(chunk).await.map_err(|_| Outcome::DeviceLost)?;
+        }
+        Ok(())
+    }
+
+    async fn message(&mut self, message: ChannelMsg) -> Result<ControlFlow<()>, Outcome> {
         match message {
-            ChannelMsg::Data { data } => {
-                self.session.sent_to_device(data.len());
-                self.tap.from_person(&data).await.map_err(Outcome::Recorder)?;
-                self.device.data_bytes(data).await.map_err(|_| Outcome::DeviceLost)?;
-            }
             ChannelMsg::Eof => self.device.eof().await.map_err(|_| Outcome::DeviceLost)?,
             ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height } => {
                 let (columns, rows) = (cells(col_width), cells(row_height));
@@ -339,20 +398,25 @@ struct Down<'a> {
 }
 
 impl Pass for Down<'_> {
-    async fn pass(&mut self, message: ChannelMsg) -> Result<ControlFlow<()>, Outcome> {
+    async fn data(&mut self, data: Data) -> Result<(), Outcome> {
+        self.session.came_from_device(data.len());
+        let output = if data.extended.is_some() { Output::Stderr } else { Output::Stdout };
+        self.tap.from_device(output, &data.chunks).await.map_err(Outcome::Recorder)?;
+        let write = &self.screen.write;
+        for chunk in data.chunks {
+            match data.extended {
+                None => write.data_bytes(chunk).await,
+                Some(kind) => write.extended_data_bytes(kind, chunk).await,
+            }
+            .map_err(|_| Outcome::PersonClosed)?;
+        }
+        Ok(())
+    }
+
+    async fn message(&mut self, message: ChannelMsg) -> Result<ControlFlow<()>, Outcome> {
         let gone = |_| Outcome::PersonClosed;
         let write = &self.screen.write;
         match message {
-            ChannelMsg::Data { data } => {
-                self.session.came_from_device(data.len());
-                self.tap.from_device(Output::Stdout, &data).await.map_err(Outcome::Recorder)?;
-                write.data_bytes(data).await.map_err(gone)?;
-            }
-            ChannelMsg::ExtendedData { data, ext } => {
-                self.session.came_from_device(data.len());
-                self.tap.from_device(Output::Stderr, &data).await.map_err(Outcome::Recorder)?;
-                write.extended_data_bytes(ext, data).await.map_err(gone)?;
-            }
             ChannelMsg::Success => self.answered(true).await?,
             ChannelMsg::Failure => self.answered(false).await?,
             ChannelMsg::ExitStatus { exit_status } => {

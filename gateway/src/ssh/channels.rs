@@ -2,10 +2,11 @@
 //!
 //! Opening a channel never blocks the connection: each is served by a task of its own.
 
+use super::line::Line;
 use super::user_name::UserName;
 use super::{forward, start};
 use crate::gate::Gate;
-use crate::session::backlog::{Congestion, Cuttable};
+use crate::session::backlog::Congestion;
 use crate::session::{self, Caller, End, HangUp, Refusal, Session};
 use futures_util::FutureExt;
 use russh::server::{ChannelOpenHandle, Handle, Msg};
@@ -30,10 +31,12 @@ pub struct Connection {
     pub source: Source,
     /// How many of its channels lag behind.
     pub congestion: Arc<Congestion>,
+    /// What it runs on.
+    pub line: Line,
     caller: OnceLock<SignedIn>,
-    socket: Arc<Cuttable>,
     closed: CancellationToken,
-    channels: AtomicUsize,
+    /// Its channels at once, with those of the connections within it.
+    channels: Arc<AtomicUsize>,
     sessions: Mutex<Vec<Arc<Session>>>,
     /// Held while a session opens, so that two channels do not open two.
     opening: tokio::sync::Mutex<()>,
@@ -50,26 +53,40 @@ pub struct SignedIn {
 }
 
 /// A channel's place among those at once; given back on drop.
-pub struct Place(Arc<Connection>);
+pub struct Place(Arc<AtomicUsize>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.channels.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Connection {
-    /// A connection that has yet to sign in. `socket` is to hang up with.
-    pub fn new(gate: Arc<Gate>, source: Source, socket: Arc<Cuttable>) -> Arc<Self> {
+    /// A connection that has yet to sign in.
+    pub fn new(gate: Arc<Gate>, source: Source, line: Line) -> Arc<Self> {
+        Self::counting(gate, source, line, Arc::default())
+    }
+
+    /// A connection within this one, on a channel that ends with the token.
+    pub fn within(&self, cut: CancellationToken) -> Arc<Self> {
+        Self::counting(self.gate.clone(), self.source, Line::Channel(cut), self.channels.clone())
+    }
+
+    /// Whether it runs within another.
+    pub fn is_within(&self) -> bool {
+        matches!(self.line, Line::Channel(_))
+    }
+
+    fn counting(gate: Arc<Gate>, source: Source, line: Line, channels: Arc<AtomicUsize>) -> Arc<Self> {
         let stall = Duration::from_secs(gate.config().ssh.stall_seconds);
         Arc::new(Self {
             gate,
             source,
             congestion: Arc::new(Congestion::new(stall)),
+            line,
             caller: OnceLock::new(),
-            socket,
             closed: CancellationToken::new(),
-            channels: AtomicUsize::new(0),
+            channels,
             sessions: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
         })
@@ -132,7 +149,7 @@ impl Connection {
 
     fn place(self: &Arc<Self>) -> Option<Place> {
         let limit = self.gate.config().ssh.max_channels;
-        let place = Place(self.clone());
+        let place = Place(self.channels.clone());
         // The place counts itself before it is judged, so that two at once cannot both be the last.
         (self.channels.fetch_add(1, Ordering::Relaxed) < limit).then_some(place)
     }
@@ -201,7 +218,7 @@ impl Connection {
             self.closed.cancelled().await;
         };
         if timeout(LEAVING, told).await.is_err() {
-            self.socket.abort().ok();
+            self.line.abort();
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing is accepted on the vendor's word: without a pinned key, or with another key than the pinned, there is no
 //! connection. The person never sees the credential.
 
+use super::algorithms::CIPHERS;
 use crate::gate::Gate;
 use crate::session::Session;
 use crate::session::backlog::{Backlog, Cuttable, Gated};
@@ -12,7 +13,7 @@ use russh::client::{self, AuthResult, KeyboardInteractiveAuthResponse};
 use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::{Algorithm, HashAlg, PrivateKey, PublicKey};
 use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate};
-use russh::{Disconnect, Preferred, cipher, compression};
+use russh::{Disconnect, Preferred, compression};
 use rustix::net::sockopt;
 use sekimori_audit::recording::Recording;
 use sekimori_policy::decide::Permit;
@@ -196,6 +197,7 @@ async fn dial_without_limit(
     }
     let no_credential = || DialError::NoCredential { device: device.clone(), account: permit.account().to_owned() };
     let credential = gate.store.credential(permit.device(), permit.account()).await?.ok_or_else(no_credential)?;
+    let _turn = gate.turns.take(permit.device()).await.map_err(|fault| protocol(fault.to_string()))?;
     let socket = connect(record, record.port).await?;
     let backlog = Arc::new(Backlog::default());
     let (socket, cuttable) = Gated::new(socket, backlog.clone()).map_err(|fault| protocol(fault.to_string()))?;
@@ -290,10 +292,6 @@ fn configuration(pinned: &[PublicKey]) -> Arc<client::Config> {
 
 /// A certificate towards equipment is used at once; some minutes allow for clocks that differ.
 const EQUIPMENT_CERTIFICATE_MINUTES: u32 = 5;
-
-/// AES-GCM first: hardware has it. ChaCha20 would be half as fast, and OpenSSH would choose it.
-pub const CIPHERS: &[cipher::Name] =
-    &[cipher::AES_256_GCM, cipher::AES_128_GCM, cipher::AES_256_CTR, cipher::AES_192_CTR, cipher::AES_128_CTR];
 
 /// Accepts the pinned host keys and nothing else.
 pub struct Pinned {

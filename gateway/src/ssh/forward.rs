@@ -1,7 +1,9 @@
-//! `ssh -L`: a `direct-tcpip` channel to a port of a device, accepted when the port has answered.
+//! `ssh -L`: a `direct-tcpip` channel to a port of a device, accepted when the port has answered; and `ssh -J`, which
+//! asks for the device's SSH in the same way.
 
 use super::channels::{Connection, SignedIn};
 use super::equipment::{self, DialError};
+use super::jump;
 use super::record::{close_tap, note, note_channel};
 use super::texts;
 use super::user_name::UserName;
@@ -50,6 +52,16 @@ pub async fn forward_channel(
             Err(_) => return reject(reply, "name the device as the hospital does").await,
         },
     };
+    match connection.gate.store.device(&device).await {
+        Ok(Some(record)) if jump::is_ssh(&record, port) => {
+            if connection.is_within() {
+                return reject(reply, "this connection is at the device already").await;
+            }
+            return jump::jump(connection, signed_in, record, channel, reply).await;
+        }
+        // What is unknown, or cannot be looked up, is refused with its reasons below.
+        _ => {}
+    }
     let session = match connection.session(caller, &device, account.as_deref()).await {
         Ok(session) => session,
         Err(refusal) => return reject(reply, &refusal.sentences(language).join(" ")).await,

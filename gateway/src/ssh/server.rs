@@ -3,9 +3,11 @@
 //! The source is checked before a single byte is sent, so a stranger learns nothing, not even that this is SSH.
 //! The handler only translates: signing in is [`super::login`]'s, channels are [`super::channels`]'s.
 
+use super::algorithms;
 use super::channels::Connection;
 use super::door::Door;
-use super::equipment::CIPHERS;
+use super::jump::Jumped;
+use super::line::Line;
 use super::login::Login;
 use super::{proxy_protocol, texts};
 use crate::gate::Gate;
@@ -15,12 +17,13 @@ use crate::store::StoreError;
 use russh::keys::Certificate;
 use russh::keys::ssh_key::PublicKey;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey};
-use russh::{Channel, ChannelId, Limits, MethodKind, MethodSet, Preferred, Pty, SshId, compression};
+use russh::{Channel, ChannelId, Limits, MethodKind, MethodSet, Pty, SshId};
 use sekimori_policy::facts::Source;
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Accepts connections until the gateway stops.
@@ -45,7 +48,8 @@ pub async fn serve(gate: Arc<Gate>, door: Arc<Door>, listener: TcpListener) {
     }
 }
 
-fn configuration(gate: &Gate) -> russh::server::Config {
+/// How SSH is spoken towards people.
+pub fn configuration(gate: &Gate) -> russh::server::Config {
     russh::server::Config {
         server_id: SshId::Standard(Cow::Borrowed("SSH-2.0-Sekimori")),
         methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::KeyboardInteractive][..]),
@@ -53,12 +57,8 @@ fn configuration(gate: &Gate) -> russh::server::Config {
         auth_rejection_time: Duration::from_millis(1),
         auth_rejection_time_initial: Some(Duration::ZERO),
         max_auth_attempts: 20,
-        keys: gate.host_keys.clone(),
-        preferred: Preferred {
-            cipher: Cow::Borrowed(CIPHERS),
-            compression: Cow::Borrowed(&[compression::NONE, compression::ZLIB_LEGACY]),
-            ..Preferred::default()
-        },
+        keys: algorithms::host_keys(gate.config().ssh.algorithms, &gate.host_keys),
+        preferred: algorithms::towards_people(gate.config().ssh.algorithms),
         limits: Limits::new(1 << 30, 1 << 30, Duration::from_secs(3600)),
         // Messages, not bytes: the pumps drain at once, and what may be outstanding is bounded by the window.
         channel_buffer_size: 256,
@@ -91,16 +91,26 @@ async fn connection(
         return;
     }
     let Ok((socket, cuttable)) = Cuttable::new(socket) else { return };
-    let shared = Connection::new(gate.clone(), source, cuttable.clone());
-    let handler = Gatekeeper { login: Login::new(gate.clone(), source), shared: shared.clone() };
-    let running = tokio::time::timeout(grace, russh::server::run_stream(configuration, socket, handler)).await;
+    let shared = Connection::new(gate.clone(), source, Line::Socket(cuttable));
+    let login = Login::new(gate.clone(), source);
+    speak(configuration, socket, Entry::Factors(login), &shared).await;
+}
+
+/// Speaks SSH on a stream until it ends. Who has not signed in within the grace time is cut off.
+pub async fn speak<S>(configuration: Arc<russh::server::Config>, stream: S, entry: Entry, connection: &Arc<Connection>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let grace = Duration::from_secs(connection.gate.config().ssh.login_grace_seconds);
+    let handler = Gatekeeper { entry, shared: connection.clone() };
+    let running = tokio::time::timeout(grace, russh::server::run_stream(configuration, stream, handler)).await;
     let Ok(Ok(mut running)) = running else { return };
     tokio::select! {
         ended = &mut running => return finished(ended),
         () = tokio::time::sleep(grace) => {}
     }
-    if !shared.signed_in() {
-        cuttable.cut().ok();
+    if !connection.signed_in() {
+        connection.line.cut();
     }
     finished(running.await);
 }
@@ -142,9 +152,17 @@ pub enum Fault {
     People(#[from] PeopleError),
 }
 
+/// How it becomes known who a connection is.
+pub enum Entry {
+    /// By factors.
+    Factors(Login),
+    /// By the connection that it runs in.
+    Jumped(Jumped),
+}
+
 /// The russh handler of one connection.
 struct Gatekeeper {
-    login: Login,
+    entry: Entry,
     shared: Arc<Connection>,
 }
 
@@ -165,24 +183,47 @@ impl Handler for Gatekeeper {
     type Error = Fault;
 
     async fn authentication_banner(&mut self) -> Result<Option<String>, Fault> {
-        Ok(Some(texts::banner(&self.shared.gate.config().hospital.name, self.shared.source)))
+        match &self.entry {
+            Entry::Factors(_) => Ok(Some(texts::banner(&self.shared.gate.config().hospital.name, self.shared.source))),
+            // It was read a moment ago, on the outer connection.
+            Entry::Jumped(_) => Ok(None),
+        }
+    }
+
+    async fn auth_none(&mut self, user: &str) -> Result<Auth, Fault> {
+        match &mut self.entry {
+            Entry::Factors(_) => Ok(Auth::reject()),
+            Entry::Jumped(jumped) => Ok(jumped.accept(user)),
+        }
     }
 
     async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Fault> {
-        self.login.key_offered(user, offer.public_key).await
+        match &mut self.entry {
+            Entry::Factors(login) => login.key_offered(user, offer.public_key).await,
+            Entry::Jumped(jumped) => Ok(jumped.accept(user)),
+        }
     }
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Fault> {
         let key: &PublicKey = key.public_key;
-        self.login.key_proved(user, key).await
+        match &mut self.entry {
+            Entry::Factors(login) => login.key_proved(user, key).await,
+            Entry::Jumped(jumped) => Ok(jumped.accept(user)),
+        }
     }
 
     async fn auth_openssh_certificate(&mut self, user: &str, certificate: &Certificate) -> Result<Auth, Fault> {
-        self.login.certificate(user, certificate).await
+        match &mut self.entry {
+            Entry::Factors(login) => login.certificate(user, certificate).await,
+            Entry::Jumped(jumped) => Ok(jumped.accept(user)),
+        }
     }
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Fault> {
-        self.login.password(user, password).await
+        match &mut self.entry {
+            Entry::Factors(login) => login.password(user, password).await,
+            Entry::Jumped(jumped) => Ok(jumped.accept(user)),
+        }
     }
 
     async fn auth_keyboard_interactive<'a>(
@@ -192,12 +233,19 @@ impl Handler for Gatekeeper {
         response: Option<Response<'a>>,
     ) -> Result<Auth, Fault> {
         let answers = response.map(|response| response.collect::<Vec<_>>());
-        self.login.interactive(user, answers).await
+        match &mut self.entry {
+            Entry::Factors(login) => login.interactive(user, answers).await,
+            Entry::Jumped(jumped) => Ok(jumped.accept(user)),
+        }
     }
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Fault> {
+        let entered = match &mut self.entry {
+            Entry::Factors(login) => login.take(),
+            Entry::Jumped(jumped) => jumped.take(),
+        };
         // Without a caller russh would have no reason to be here; fail closed all the same.
-        match self.login.take() {
+        match entered {
             Some((caller, target)) => {
                 self.shared.sign_in(caller, target, session.handle());
                 Ok(())

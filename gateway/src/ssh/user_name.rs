@@ -30,6 +30,17 @@ impl UserName {
         };
         Some(Self { person, device, account })
     }
+
+    /// A device and perhaps an account, as the parts were named. `None`: no account can be called that.
+    #[must_use]
+    pub fn within(person: &PersonId, device: &DeviceId, account: Option<&str>) -> Option<Self> {
+        let account = account.map(str::to_owned);
+        account.as_deref().is_none_or(is_account).then(|| Self {
+            person: person.clone(),
+            device: Some(device.clone()),
+            account,
+        })
+    }
 }
 
 /// Accounts are other systems' names (`Administrator`, `svc$`): printable ASCII without `+`, and not empty.

@@ -1,0 +1,89 @@
+//! `make bench`: what passing through the gateway costs, recording on, beside OpenSSH's own ProxyJump in the same run.
+//!
+//! Everything runs on this machine's loopback, on the same processors, with AES-256-GCM on every hop; each figure is a
+//! median. What it does not say: how a real network behaves, or the clients' side of the cost. `make bench` measures the
+//! whole; `quick` behind it a quarter of the bytes.
+
+mod bulk;
+mod many;
+mod ways;
+
+use anyhow::{Context, Result};
+use bulk::{Load, Rate};
+use std::path::Path;
+use std::time::Instant;
+use ways::{Stage, Way};
+
+fn main() -> Result<()> {
+    let quick = std::env::args().any(|argument| argument == "quick");
+    let load = if quick { Load { mebibytes: 256, runs: 3 } } else { Load { mebibytes: 1024, runs: 3 } };
+    let stage = Stage::start()?;
+    let memory = tempfile::Builder::new().prefix("sekimori-bench-").tempdir_in("/dev/shm")?;
+    let (random, zeros) = (memory.path().join("random"), memory.path().join("zeros"));
+    sekimori_tests::pattern_file(&random, load.mebibytes.into())?;
+    std::fs::File::create(&zeros)?.set_len(u64::from(load.mebibytes) << 20)?;
+
+    println!("{:34}{:>9}{:>11}{:>10}{:>9}{:>9}", "", "direct", "ProxyJump", "Sekimori", "ratio", "CPU/GiB");
+    let of = |file: &'_ Path, measure: fn(&Stage, Way, &Path, Load) -> Result<Rate>, load: Load| {
+        let file = file.to_owned();
+        move |stage: &Stage, way: Way| measure(stage, way, &file, load)
+    };
+    let half = Load { mebibytes: load.mebibytes / 2, ..load };
+    sekimori_tests::pattern_file(&memory.path().join("half"), half.mebibytes.into())?;
+    let file = memory.path().join("half");
+    rates(&stage, "exec down, random, MiB/s", of(&random, Stage::exec_down, load))?;
+    rates(&stage, "exec up, random, MiB/s", of(&random, Stage::exec_up, load))?;
+    rates(&stage, "exec down, zeros, MiB/s", of(&zeros, Stage::exec_down, load))?;
+    rates(&stage, "exec up, zeros, MiB/s", of(&zeros, Stage::exec_up, load))?;
+    rates(&stage, "-L down, MiB/s", |stage, way| stage.forward_down(way, load))?;
+    rates(&stage, "-L up, MiB/s", |stage, way| stage.forward_up(way, load))?;
+    rates(&stage, "sftp get, MiB/s", of(&file, Stage::sftp_get, half))?;
+    rates(&stage, "sftp put, MiB/s", of(&file, Stage::sftp_put, half))?;
+    for (what, floods) in [("keystroke, idle, ms", 0), ("keystroke, 2 sessions flood, ms", 2)] {
+        let each = each_way(|way| stage.keystrokes(way, floods))?;
+        row(&format!("{what}, p50"), each.map(|(median, _)| median), 2, "");
+        row(&format!("{what}, p99"), each.map(|(_, tail)| tail), 2, "");
+    }
+    row("sign-ins a second, 8 at once", each_way(|way| stage.sign_ins(way))?, 0, "");
+    for sessions in if quick { [20, 50] } else { [100, 500] } {
+        let (open, closed) = stage.idle_memory(sessions)?;
+        println!("memory of {sessions} idle sessions: {open:.0} KiB each, {closed:.0} KiB each after they closed");
+    }
+    Ok(())
+}
+
+fn each_way<T>(measure: impl Fn(Way) -> Result<T>) -> Result<[T; 3]> {
+    let [direct, jump, gateway] = Way::ALL;
+    Ok([measure(direct)?, measure(jump)?, measure(gateway)?])
+}
+
+fn rates(stage: &Stage, what: &str, measure: impl Fn(&Stage, Way) -> Result<Rate>) -> Result<()> {
+    let each = each_way(|way| measure(stage, way))?;
+    let [.., gateway] = each;
+    row(what, each.map(|rate| rate.mebibytes), 0, &format!("{:>8.2}s", gateway.cpu));
+    Ok(())
+}
+
+/// One line of the table; the ratio is the gateway's figure to ProxyJump's.
+fn row(what: &str, [direct, jump, gateway]: [f64; 3], digits: usize, more: &str) {
+    let ratio = gateway / jump;
+    println!("{what:34}{direct:>9.digits$}{jump:>11.digits$}{gateway:>10.digits$}{ratio:>9.2}{more}");
+}
+
+/// How long something takes.
+fn seconds(run: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let begin = Instant::now();
+    run()?;
+    Ok(begin.elapsed().as_secs_f64())
+}
+
+fn median(mut values: Vec<f64>) -> Result<f64> {
+    percentile(&mut values, 50)
+}
+
+/// The value that so many percent of all do not exceed.
+fn percentile(values: &mut [f64], percent: usize) -> Result<f64> {
+    values.sort_by(f64::total_cmp);
+    let rank = (values.len() * percent).div_ceil(100).max(1);
+    values.get(rank - 1).copied().context("nothing was measured")
+}
