@@ -8,6 +8,7 @@ pub mod backlog;
 mod end;
 mod forward;
 pub mod live;
+pub mod pump;
 pub mod relay;
 mod supervise;
 

@@ -5,7 +5,8 @@
 
 use super::Session;
 use super::backlog::Backlog;
-use super::relay::{Data, LAST_WORDS, Outcome, Pass, Screen, discard, pump};
+use super::pump::{Data, Pass, discard, pump};
+use super::relay::{LAST_WORDS, Outcome, Screen};
 use bytes::BytesMut;
 use russh::{ChannelMsg, ChannelReadHalf};
 use sekimori_audit::recording::{Output, Tap};
