@@ -27,7 +27,7 @@ use sekimori_policy::decide::{Decision, Denial, Permit, decide};
 use sekimori_policy::error::PolicyError;
 use sekimori_policy::facts::{Channel, Factors, Facts, Language, Person, Source};
 use sekimori_policy::id::{DeviceId, WorkId};
-use sekimori_policy::work::{By, Transition};
+use sekimori_policy::work::{By, Transition, Work};
 use serde_json::json;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -279,26 +279,22 @@ async fn begin(
 
 /// Tells the piece of work that a session of it opens. Whoever changed it at the same moment is read again.
 async fn begin_work(gate: &Gate, caller: &Caller, id: &WorkId, now: DateTime<Utc>) -> Result<(), Refusal> {
-    const TRIES: u32 = 10;
-    let mut tries = 0;
-    loop {
-        let work = gate.store.work(id).await?.ok_or(Refusal::WorkGone)?;
-        let begun = work.apply(Transition::Begin, By::Person(&caller.person), now)?;
-        let event = Event {
-            person: Some(caller.person.id.clone()),
-            vendor: Some(work.vendor().clone()),
-            work: Some(id.clone()),
-            sign_in: Some(caller.sign_in),
-            source: Some(caller.source.address()),
-            detail: json!({ "transition": Transition::Begin.code() }),
-            ..Event::new(now, Kind::Work, Actor::person(caller.person.id.clone()))
-        };
-        match gate.store.update_work(&work, &begun, event).await {
-            Ok(()) => return Ok(()),
-            Err(StoreError::Conflict { .. }) if tries < TRIES => tries += 1,
-            Err(fault) => return Err(fault.into()),
-        }
+    let begin = |work: &Work| work.apply(Transition::Begin, By::Person(&caller.person), now);
+    // Mostly it has begun already: writers need not wait for each other to find that out.
+    let work = gate.store.work(id).await?.ok_or(Refusal::WorkGone)?;
+    if begin(&work)? == work {
+        return Ok(());
     }
+    let event = Event {
+        person: Some(caller.person.id.clone()),
+        vendor: Some(work.vendor().clone()),
+        work: Some(id.clone()),
+        sign_in: Some(caller.sign_in),
+        source: Some(caller.source.address()),
+        detail: json!({ "transition": Transition::Begin.code() }),
+        ..Event::new(now, Kind::Work, Actor::person(caller.person.id.clone()))
+    };
+    Ok(gate.store.transit_work(id, event, begin).await?.ok_or(Refusal::WorkGone)??)
 }
 
 fn denied(caller: &Caller, device: &DeviceId, account: Option<&str>, denial: &Denial, now: DateTime<Utc>) -> Event {

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use sekimori_tests::{
-    DEVICE, Database, Echo, Hospital, Input, Output, PATIENCE, Running, Transcript, Window, free_port, run,
+    DEVICE, Database, Echo, Hospital, Input, Output, PATIENCE, Running, Transcript, Window, free_port,
+    on_both_databases, run,
 };
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -37,6 +38,26 @@ fn one_connection_is_shared_by_many_commands_at_once() -> Result<()> {
     }
     // All of it is one session of one connection.
     ensure!(hospital.sessions()?.len() == 1);
+    Ok(())
+}
+
+on_both_databases!(many_connections_come_at_the_moment_a_window_opens);
+
+fn many_connections_come_at_the_moment_a_window_opens(database: Database) -> Result<()> {
+    let hospital = Hospital::open(database)?;
+    let certificate = hospital.sign_in()?;
+    let mut children = Vec::new();
+    for number in 0..16 {
+        let mut ssh = prepared(&hospital, &certificate)?;
+        ssh.args(["gate", &format!("echo number {number}")]);
+        children.push(ssh.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?);
+    }
+    for (number, child) in children.into_iter().enumerate() {
+        let output = child.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(said == format!("number {number}\n"), "{number}: {said:?} {}", String::from_utf8_lossy(&output.stderr));
+    }
+    ensure!(hospital.sessions()?.len() == 16);
     Ok(())
 }
 

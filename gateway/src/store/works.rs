@@ -39,12 +39,33 @@ impl Store {
         if stored != *before {
             return Err(StoreError::conflict("work", id));
         }
-        require_named(&mut change, after).await?;
-        let text = document("work", id, after)?;
-        let sql = "UPDATE work SET vendor = $2, document = $3 WHERE id = $1";
-        change.run(sql, args![id.as_str(), after.vendor().as_str(), text]).await?;
+        write(&mut change, after).await?;
         change.commit(&event).await?;
         Ok(())
+    }
+
+    /// Applies a transition to a piece of work as stored now: of many at once none is lost. One that changes nothing is
+    /// no event. `Err` inside: what the transition said; `None` inside: there is no such work.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], or the database's own failure.
+    pub async fn transit_work<E: Send>(
+        &self,
+        id: &WorkId,
+        event: Event,
+        transit: impl FnOnce(&Work) -> Result<Work, E> + Send,
+    ) -> Result<Option<Result<(), E>>, StoreError> {
+        let mut change = self.change().await?;
+        let Some(before) = find(change.read(), id).await? else { return Ok(None) };
+        let after = match transit(&before) {
+            Ok(after) => after,
+            Err(refused) => return Ok(Some(Err(refused))),
+        };
+        if after != before {
+            write(&mut change, &after).await?;
+            change.commit(&event).await?;
+        }
+        Ok(Some(Ok(())))
     }
 
     /// One piece of work.
@@ -70,6 +91,14 @@ impl Store {
     pub async fn works_of_vendor(&self, vendor: &VendorId) -> Result<Vec<Work>, StoreError> {
         works_of(&mut self.read().await?, vendor).await
     }
+}
+
+async fn write(change: &mut Change, work: &Work) -> Result<(), StoreError> {
+    require_named(change, work).await?;
+    let text = document("work", work.id(), work)?;
+    let sql = "UPDATE work SET vendor = $2, document = $3 WHERE id = $1";
+    change.run(sql, args![work.id().as_str(), work.vendor().as_str(), text]).await?;
+    Ok(())
 }
 
 pub(super) async fn all(read: &mut Read) -> Result<Vec<Work>, StoreError> {

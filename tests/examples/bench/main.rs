@@ -1,8 +1,11 @@
 //! `make bench`: what passing through the gateway costs, recording on, beside OpenSSH's own ProxyJump in the same run.
 //!
 //! Everything runs on this machine's loopback, on the same processors, with AES-256-GCM on every hop; each figure is a
-//! median. What it does not say: how a real network behaves, or the clients' side of the cost. `make bench` measures the
-//! whole; `quick` behind it a quarter of the bytes.
+//! median. What it does not say: how a real network behaves, or the clients' side of the cost.
+//!
+//!     bench [quick] [exec] [forward] [sftp] [keystroke] [sign-in] [memory]
+//!
+//! All sections, or those named; `quick` with a quarter of the bytes.
 
 mod bulk;
 mod many;
@@ -10,44 +13,59 @@ mod ways;
 
 use anyhow::{Context, Result};
 use bulk::{Load, Rate};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Instant;
 use ways::{Stage, Way};
 
 fn main() -> Result<()> {
-    let quick = std::env::args().any(|argument| argument == "quick");
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let quick = words.iter().any(|word| word == "quick");
+    let wanted = |section: &str| {
+        let mut named = words.iter().filter(|word| *word != "quick").peekable();
+        named.peek().is_none() || named.any(|word| word == section)
+    };
     let load = if quick { Load { mebibytes: 256, runs: 3 } } else { Load { mebibytes: 1024, runs: 3 } };
+    let half = Load { mebibytes: load.mebibytes / 2, ..load };
     let stage = Stage::start()?;
     let memory = tempfile::Builder::new().prefix("sekimori-bench-").tempdir_in("/dev/shm")?;
-    let (random, zeros) = (memory.path().join("random"), memory.path().join("zeros"));
-    sekimori_tests::pattern_file(&random, load.mebibytes.into())?;
-    std::fs::File::create(&zeros)?.set_len(u64::from(load.mebibytes) << 20)?;
-
-    println!("{:34}{:>9}{:>11}{:>10}{:>9}{:>9}", "", "direct", "ProxyJump", "Sekimori", "ratio", "CPU/GiB");
-    let of = |file: &'_ Path, measure: fn(&Stage, Way, &Path, Load) -> Result<Rate>, load: Load| {
-        let file = file.to_owned();
-        move |stage: &Stage, way: Way| measure(stage, way, &file, load)
+    let file = |name: &str, mebibytes: u32| -> Result<PathBuf> {
+        let path = memory.path().join(name);
+        sekimori_tests::pattern_file(&path, mebibytes.into())?;
+        Ok(path)
     };
-    let half = Load { mebibytes: load.mebibytes / 2, ..load };
-    sekimori_tests::pattern_file(&memory.path().join("half"), half.mebibytes.into())?;
-    let file = memory.path().join("half");
-    rates(&stage, "exec down, random, MiB/s", of(&random, Stage::exec_down, load))?;
-    rates(&stage, "exec up, random, MiB/s", of(&random, Stage::exec_up, load))?;
-    rates(&stage, "exec down, zeros, MiB/s", of(&zeros, Stage::exec_down, load))?;
-    rates(&stage, "exec up, zeros, MiB/s", of(&zeros, Stage::exec_up, load))?;
-    rates(&stage, "-L down, MiB/s", |stage, way| stage.forward_down(way, load))?;
-    rates(&stage, "-L up, MiB/s", |stage, way| stage.forward_up(way, load))?;
-    rates(&stage, "sftp get, MiB/s", of(&file, Stage::sftp_get, half))?;
-    rates(&stage, "sftp put, MiB/s", of(&file, Stage::sftp_put, half))?;
-    for (what, floods) in [("keystroke, idle, ms", 0), ("keystroke, 2 sessions flood, ms", 2)] {
-        let each = each_way(|way| stage.keystrokes(way, floods))?;
-        row(&format!("{what}, p50"), each.map(|(median, _)| median), 2, "");
-        row(&format!("{what}, p99"), each.map(|(_, tail)| tail), 2, "");
+    println!("{:34}{:>9}{:>11}{:>10}{:>9}{:>9}", "", "direct", "ProxyJump", "Sekimori", "ratio", "CPU/GiB");
+    if wanted("exec") {
+        let (random, zeros) = (file("random", load.mebibytes)?, memory.path().join("zeros"));
+        std::fs::File::create(&zeros)?.set_len(u64::from(load.mebibytes) << 20)?;
+        for (what, file) in [("random", random), ("zeros", zeros)] {
+            rates(&format!("exec down, {what}, MiB/s"), |way| stage.exec_down(way, &file, load))?;
+            rates(&format!("exec up, {what}, MiB/s"), |way| stage.exec_up(way, &file, load))?;
+        }
     }
-    row("sign-ins a second, 8 at once", each_way(|way| stage.sign_ins(way))?, 0, "");
-    for sessions in if quick { [20, 50] } else { [100, 500] } {
-        let (open, closed) = stage.idle_memory(sessions)?;
-        println!("memory of {sessions} idle sessions: {open:.0} KiB each, {closed:.0} KiB each after they closed");
+    if wanted("forward") {
+        rates("-L down, MiB/s", |way| stage.forward_down(way, load))?;
+        rates("-L up, MiB/s", |way| stage.forward_up(way, load))?;
+    }
+    if wanted("sftp") {
+        let file = file("half", half.mebibytes)?;
+        rates("sftp get, MiB/s", |way| stage.sftp_get(way, &file, half))?;
+        rates("sftp put, MiB/s", |way| stage.sftp_put(way, &file, half))?;
+    }
+    if wanted("keystroke") {
+        for (what, floods) in [("keystroke, idle, ms", 0), ("keystroke, 2 sessions flood, ms", 2)] {
+            let each = each_way(|way| stage.keystrokes(way, floods))?;
+            row(&format!("{what}, p50"), each.map(|(median, _)| median), 2, "");
+            row(&format!("{what}, p99"), each.map(|(_, tail)| tail), 2, "");
+        }
+    }
+    if wanted("sign-in") {
+        row("sign-ins a second, 8 at once", each_way(|way| stage.sign_ins(way))?, 1, "");
+    }
+    if wanted("memory") {
+        for sessions in if quick { [20, 50] } else { [100, 500] } {
+            let (open, closed) = stage.idle_memory(sessions)?;
+            println!("memory of {sessions} idle sessions: {open:.0} KiB each, {closed:.0} KiB each after they closed");
+        }
     }
     Ok(())
 }
@@ -57,8 +75,8 @@ fn each_way<T>(measure: impl Fn(Way) -> Result<T>) -> Result<[T; 3]> {
     Ok([measure(direct)?, measure(jump)?, measure(gateway)?])
 }
 
-fn rates(stage: &Stage, what: &str, measure: impl Fn(&Stage, Way) -> Result<Rate>) -> Result<()> {
-    let each = each_way(|way| measure(stage, way))?;
+fn rates(what: &str, measure: impl Fn(Way) -> Result<Rate>) -> Result<()> {
+    let each = each_way(measure)?;
     let [.., gateway] = each;
     row(what, each.map(|rate| rate.mebibytes), 0, &format!("{:>8.2}s", gateway.cpu));
     Ok(())

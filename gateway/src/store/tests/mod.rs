@@ -68,6 +68,7 @@ cases! {
     things::devices_are_kept_with_their_keys_and_credentials,
     things::faults_of_devices_are_refused,
     things::work_that_was_changed_meanwhile_is_not_overwritten,
+    things::work_that_many_begin_at_once_begins_once,
     things::work_names_only_what_is_there,
     things::locks_are_in_force_until_lifted,
     deciding::facts_hold_everything_that_is_known,

@@ -6,7 +6,8 @@ use crate::store::{Credential, StoreError};
 use chrono::TimeDelta;
 use sekimori_audit::event::Kind;
 use sekimori_policy::facts::{Lock, LockScope};
-use sekimori_policy::work::{By, Transition};
+use sekimori_policy::id::WorkId;
+use sekimori_policy::work::{By, Transition, Work};
 use zeroize::Zeroizing;
 
 pub async fn devices_are_kept_with_their_keys_and_credentials(bed: Bed) {
@@ -63,6 +64,25 @@ pub async fn work_that_was_changed_meanwhile_is_not_overwritten(bed: Bed) {
     assert_eq!(store.works().await.unwrap(), vec![submitted.clone()]);
     assert_eq!(store.works_of_vendor(&"acme".parse().unwrap()).await.unwrap(), vec![submitted]);
     assert_eq!(store.works_of_vendor(&"beta".parse().unwrap()).await.unwrap(), vec![]);
+}
+
+pub async fn work_that_many_begin_at_once_begins_once(bed: Bed) {
+    let store = bed.furnished().await;
+    let id: WorkId = "w-1".parse().unwrap();
+    let before = store.last_seq().await.unwrap();
+    let submit = |work: &Work| match work.apply(Transition::Submit, By::Person(&person("eng1", Some("acme"))), noon()) {
+        Ok(after) => Ok::<_, ()>(after),
+        Err(_) => Ok(work.clone()),
+    };
+    let all = (0..20).map(|_| store.transit_work(&id, event(Kind::Work), submit));
+    for transited in futures_util::future::join_all(all).await {
+        assert_eq!(transited.unwrap(), Some(Ok(())));
+    }
+    assert_eq!(store.last_seq().await.unwrap(), before + 1);
+    let refused = store.transit_work(&id, event(Kind::Work), |_| Err::<Work, _>("no")).await.unwrap();
+    assert_eq!(refused, Some(Err("no")));
+    let gone = store.transit_work(&"w-9".parse().unwrap(), event(Kind::Work), submit).await.unwrap();
+    assert_eq!(gone, None);
 }
 
 pub async fn work_names_only_what_is_there(bed: Bed) {
