@@ -9,6 +9,7 @@ mod end;
 mod forward;
 pub mod live;
 pub mod pump;
+pub mod read_ahead;
 pub mod relay;
 mod supervise;
 

@@ -7,6 +7,7 @@ use super::algorithms::CIPHERS;
 use crate::gate::Gate;
 use crate::session::Session;
 use crate::session::backlog::{Backlog, Cuttable, Gated};
+use crate::session::read_ahead::ReadAhead;
 use crate::store::{Credential, DeviceRecord, StoreError};
 use chrono::Utc;
 use russh::client::{self, AuthResult, KeyboardInteractiveAuthResponse};
@@ -204,7 +205,7 @@ async fn dial_without_limit(
     session.keep_socket(&cuttable);
     let presented = Arc::new(Mutex::new(None));
     let handler = Pinned { keys: pinned, presented: presented.clone() };
-    let connected = client::connect_stream(configuration(&handler.keys), socket, handler).await;
+    let connected = client::connect_stream(configuration(&handler.keys), ReadAhead::new(socket), handler).await;
     let mut connection = connected.map_err(|fault| match fault {
         russh::Error::UnknownKey => DialError::HostKeyChanged {
             device: device.clone(),

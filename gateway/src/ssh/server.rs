@@ -13,6 +13,7 @@ use super::{proxy_protocol, texts};
 use crate::gate::Gate;
 use crate::people::PeopleError;
 use crate::session::backlog::Cuttable;
+use crate::session::read_ahead::ReadAhead;
 use crate::store::StoreError;
 use russh::keys::Certificate;
 use russh::keys::ssh_key::PublicKey;
@@ -93,7 +94,7 @@ async fn connection(
     let Ok((socket, cuttable)) = Cuttable::new(socket) else { return };
     let shared = Connection::new(gate.clone(), source, Line::Socket(cuttable));
     let login = Login::new(gate.clone(), source);
-    speak(configuration, socket, Entry::Factors(login), &shared).await;
+    speak(configuration, ReadAhead::new(socket), Entry::Factors(login), &shared).await;
 }
 
 /// Speaks SSH on a stream until it ends. Who has not signed in within the grace time is cut off.
