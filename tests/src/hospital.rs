@@ -192,6 +192,40 @@ impl Hospital {
         )
     }
 
+    /// Lets another machine stand where [`DEVICE`] stood: nothing is pinned any more.
+    ///
+    /// # Errors
+    /// A step is refused.
+    pub fn replace_device(&self, address: &str) -> Result<()> {
+        let act = |args: &[&str]| self.gateway.act(&self.administrator, args);
+        act(&["device", "change", DEVICE, "--address", address])?;
+        for fingerprint in self.sshd.fingerprints()? {
+            act(&["device", "unpin", DEVICE, &fingerprint])?;
+        }
+        Ok(())
+    }
+
+    /// Pins these host keys of [`DEVICE`], if it presents them.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn pin(&self, fingerprints: &[String]) -> Result<()> {
+        for fingerprint in fingerprints {
+            self.gateway.act(&self.administrator, &["device", "pin", DEVICE, "--fingerprint", fingerprint])?;
+        }
+        Ok(())
+    }
+
+    /// Stores a private key as the credential of an account of [`DEVICE`].
+    ///
+    /// # Errors
+    /// It is refused.
+    pub fn inject_key(&self, account: &str, key: &Path) -> Result<()> {
+        let key = key.display().to_string();
+        self.gateway.act(&self.administrator, &["device", "credential", DEVICE, account, "--key", &key])?;
+        Ok(())
+    }
+
     /// The user name that reaches [`DEVICE`].
     #[must_use]
     pub fn user(&self) -> String {

@@ -30,7 +30,7 @@ pub use player::{Played, Size, play};
 pub use postgres::Postgres;
 pub use process::{Input, Output, Running, run};
 pub use sessions::Session;
-pub use sshd::Sshd;
+pub use sshd::{Sshd, keygen};
 pub use terminal::Terminal;
 pub use transcript::Transcript;
 pub use workstation::{Proof, Workstation};

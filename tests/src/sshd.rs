@@ -23,6 +23,7 @@ pub struct Sshd {
     pub service_key: PathBuf,
     /// What it logs.
     pub log: Transcript,
+    kinds: Vec<String>,
     folder: TempDir,
     _server: Running,
 }
@@ -33,17 +34,31 @@ impl Sshd {
     /// # Errors
     /// OpenSSH's server is not installed or does not start.
     pub fn start(user_ca: Option<&str>) -> Result<Self> {
+        Self::launch(&HOST_KEY_KINDS, user_ca, "")
+    }
+
+    /// Starts one with host keys of these kinds (as `ssh-keygen -t` calls them), and with lines of `sshd_config` that
+    /// go before all others. `{}` in them is its folder.
+    ///
+    /// # Errors
+    /// As [`Sshd::start`]; a line that it does not know.
+    pub fn configured(kinds: &[&str], lines: &str) -> Result<Self> {
+        Self::launch(kinds, None, lines)
+    }
+
+    fn launch(kinds: &[&str], user_ca: Option<&str>, lines: &str) -> Result<Self> {
         let program = program()?;
         let folder = tempfile::Builder::new().prefix("sekimori-sshd-").tempdir()?;
         let at = |name: &str| folder.path().join(name);
-        for kind in HOST_KEY_KINDS {
+        for kind in kinds {
             keygen(kind, &at(&format!("host_{kind}")))?;
         }
         let service_key = at("service_key");
         keygen("ed25519", &service_key)?;
         fs::copy(at("service_key.pub"), at("authorized_keys"))?;
         let port = free_port()?;
-        fs::write(at("sshd_config"), configuration(folder.path(), port))?;
+        let lines = lines.replace("{}", &folder.path().display().to_string());
+        fs::write(at("sshd_config"), format!("{lines}\n{}", configuration(folder.path(), port, kinds)))?;
         if let Some(ca) = user_ca {
             fs::write(at("user_ca.pub"), format!("{ca}\n"))?;
             let trusted = format!("TrustedUserCAKeys {}\n", at("user_ca.pub").display());
@@ -66,7 +81,8 @@ impl Sshd {
         let server = Running::new(child);
         log.wait_for("Server listening on", crate::PATIENCE).context("sshd does not start")?;
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        Ok(Self { address, account: current_user()?, service_key, log, folder, _server: server })
+        let kinds = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+        Ok(Self { address, account: current_user()?, service_key, log, kinds, folder, _server: server })
     }
 
     /// The fingerprints (`SHA256:…`) of its host keys, by `ssh-keygen`.
@@ -74,7 +90,7 @@ impl Sshd {
     /// # Errors
     /// `ssh-keygen` fails.
     pub fn fingerprints(&self) -> Result<Vec<String>> {
-        HOST_KEY_KINDS.iter().map(|kind| fingerprint(&self.host_key(kind))).collect()
+        self.kinds.iter().map(|kind| fingerprint(&self.host_key(kind))).collect()
     }
 
     /// The public host key of a kind (`ed25519`, `ecdsa`, `rsa`), as a file.
@@ -97,9 +113,8 @@ fn program() -> Result<PathBuf> {
     found.context("OpenSSH's server is not installed (no sshd): sh tests/setup.sh test")
 }
 
-fn configuration(folder: &Path, port: u16) -> String {
-    let keys: String =
-        HOST_KEY_KINDS.iter().map(|kind| format!("HostKey {}/host_{kind}\n", folder.display())).collect();
+fn configuration(folder: &Path, port: u16, kinds: &[&str]) -> String {
+    let keys: String = kinds.iter().map(|kind| format!("HostKey {}/host_{kind}\n", folder.display())).collect();
     format!(
         "ListenAddress 127.0.0.1:{port}\n{keys}AuthorizedKeysFile {}/authorized_keys\n\
          PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n\
@@ -110,7 +125,10 @@ fn configuration(folder: &Path, port: u16) -> String {
 }
 
 /// Makes a key pair without a passphrase.
-pub(crate) fn keygen(kind: &str, file: &Path) -> Result<()> {
+///
+/// # Errors
+/// `ssh-keygen` fails.
+pub fn keygen(kind: &str, file: &Path) -> Result<()> {
     let mut keygen = Command::new("ssh-keygen");
     keygen.args(["-q", "-t", kind, "-N", "", "-C", "test", "-f"]).arg(file);
     run(&mut keygen, Input::Nothing, crate::PATIENCE)?.success().context("ssh-keygen")?;

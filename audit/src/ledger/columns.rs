@@ -8,7 +8,7 @@ use super::fault::Problem;
 use super::row::{Entry, Row};
 use chrono_tz::Tz;
 use ipnet::IpNet;
-use sekimori_policy::facts::{Method, Period};
+use sekimori_policy::facts::{Language, Method, Period};
 use std::fmt::Display;
 use std::net::IpAddr;
 
@@ -186,6 +186,9 @@ const COLUMNS: &[Column] = &[
     shown!(Gateway, "認証要素（実績）", "factors_observed", |row, _| {
         row.observed.factors_observed.iter().map(|method| method_ja(*method)).collect::<Vec<_>>().join("、")
     }),
+    shown!(Gateway, "通信方式の危険", "risks", |row, _| joined(
+        row.observed.risks.iter().map(|risk| risk.name(Language::Ja))
+    )),
     shown!(Gateway, "端末安全確認日", "endpoint_attested_on", |row, zone| {
         row.observed.endpoint_attested_on.map(|period| attested(period, zone)).unwrap_or_default()
     }),

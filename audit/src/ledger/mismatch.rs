@@ -2,6 +2,7 @@
 
 use super::choice::{IdKind, Presence};
 use super::observe::Observed;
+use super::risk::Risk;
 use super::row::{Declared, Row};
 use ipnet::IpNet;
 use sekimori_policy::facts::Language;
@@ -50,6 +51,13 @@ pub enum Mismatch {
         /// The rows whose routes lead through it.
         serves: Vec<String>,
     },
+    /// The gateway may speak to the device in a way that is no longer safe.
+    UnsafeConnection {
+        /// The row.
+        equipment: String,
+        /// What is unsafe about it.
+        risks: BTreeSet<Risk>,
+    },
 }
 
 impl Mismatch {
@@ -62,6 +70,7 @@ impl Mismatch {
             Self::NotInLedger { .. } => "not-in-ledger",
             Self::SourceNotEnforced { .. } => "source-not-enforced",
             Self::RouteDeviceUnpatched { .. } => "route-device-unpatched",
+            Self::UnsafeConnection { .. } => "unsafe-connection",
         }
     }
 
@@ -103,6 +112,10 @@ impl Mismatch {
                 "{route_device}：リモート保守の経由機器（対象：{}）ですが、機器台帳に記載がなく、パッチ適用日が分かりません。台帳に登録してください。",
                 serves.join("、")
             ),
+            Self::UnsafeConnection { equipment, risks } => format!(
+                "{equipment}：安全でない通信方式（{}）が許可されています。更新の予定を事業者に確認し、更新後に許可を取り消してください。",
+                names(risks, Language::Ja).join("、")
+            ),
         }
     }
 
@@ -135,8 +148,16 @@ impl Mismatch {
                 "{route_device}: a route leads through it (to {}), but it is in no ledger row and its patch date is unknown: register it",
                 serves.join(", ")
             ),
+            Self::UnsafeConnection { equipment, risks } => format!(
+                "{equipment}: unsafe ways to connect are permitted ({}): ask the vendor when it is renewed, and withdraw the permission then",
+                names(risks, Language::En).join(", ")
+            ),
         }
     }
+}
+
+fn names(risks: &BTreeSet<Risk>, language: Language) -> Vec<&'static str> {
+    risks.iter().map(|risk| risk.name(language)).collect()
 }
 
 fn list(networks: &[IpNet]) -> String {
@@ -146,7 +167,9 @@ fn list(networks: &[IpNet]) -> String {
 /// Every mismatch: row by row, then devices in no row, then route devices.
 pub(super) fn mismatches(rows: &[Row], seen: &BTreeMap<DeviceId, Observed>) -> Vec<Mismatch> {
     let of_rows = rows.iter().flat_map(|row| {
-        [absent_but_seen(row), personal_but_shared(row), source_not_enforced(row)].into_iter().flatten()
+        [absent_but_seen(row), personal_but_shared(row), source_not_enforced(row), unsafe_connection(row)]
+            .into_iter()
+            .flatten()
     });
     of_rows.chain(not_in_ledger(rows, seen)).chain(route_devices_unpatched(rows)).collect()
 }
@@ -182,6 +205,11 @@ fn source_not_enforced(row: &Row) -> Option<Mismatch> {
         not_enforced,
         beyond,
     })
+}
+
+fn unsafe_connection(row: &Row) -> Option<Mismatch> {
+    let risks = &row.observed.risks;
+    (!risks.is_empty()).then(|| Mismatch::UnsafeConnection { equipment: equipment(row), risks: risks.clone() })
 }
 
 /// A row without a 管理番号 is a device that the gateway knows and the ledger does not.
@@ -248,10 +276,20 @@ mod tests {
     }
 
     fn found(entries: Vec<Entry>, sessions: &[SessionFact], enforced: &[&str]) -> Vec<Mismatch> {
+        found_with(entries, sessions, enforced, &BTreeMap::new())
+    }
+
+    fn found_with(
+        entries: Vec<Entry>,
+        sessions: &[SessionFact],
+        enforced: &[&str],
+        risks: &BTreeMap<DeviceId, BTreeSet<Risk>>,
+    ) -> Vec<Mismatch> {
         let enforced = BTreeMap::from([("ct-01".parse().unwrap(), nets(enforced))]);
         let period = Period { from: at("2026-04-01"), until: at("2027-04-01") };
         let now = at("2026-12-01");
-        let evidence = Evidence { sessions, enforced: &enforced, period, now, review_cycle: Months::new(12) };
+        let review_cycle = Months::new(12);
+        let evidence = Evidence { sessions, enforced: &enforced, risks, period, now, review_cycle };
         Ledger::assemble(entries, &evidence).mismatches
     }
 
@@ -332,6 +370,15 @@ mod tests {
     }
 
     #[test]
+    fn a_way_that_is_not_safe_though_it_is_allowed() {
+        let allowed = BTreeSet::from([Risk::Sha1, Risk::Group1]);
+        let risks = BTreeMap::from([("ct-01".parse().unwrap(), allowed.clone())]);
+        let expected = Mismatch::UnsafeConnection { equipment: "001 (ct-01)".into(), risks: allowed };
+        assert_eq!(found_with(vec![entry(Some("ct-01"), "001")], &[], &[], &risks), [expected]);
+        assert_eq!(found_with(vec![entry(Some("mr-02"), "002"), entry(None, "003")], &[], &[], &risks), []);
+    }
+
+    #[test]
     fn every_mismatch_says_what_and_where_in_both_languages() {
         let mut row = entry(Some("ct-01"), "001");
         row.declared.remote_maintenance = Some(Presence::No);
@@ -339,9 +386,10 @@ mod tests {
         row.declared.sources_declared = nets(&["192.0.2.0/24"]);
         row.declared.route_device = "VPN1".into();
         let sessions = [SessionFact { shared: true, ..session("ct-01", "2026-05-01") }, session("mr-02", "2026-05-01")];
-        let all = found(vec![row], &sessions, &["0.0.0.0/0"]);
+        let risks = BTreeMap::from([("ct-01".parse().unwrap(), BTreeSet::from([Risk::Sha1]))]);
+        let all = found_with(vec![row], &sessions, &["0.0.0.0/0"], &risks);
         let codes: BTreeSet<&str> = all.iter().map(Mismatch::code).collect();
-        assert_eq!(codes.len(), 5);
+        assert_eq!(codes.len(), 6);
         for mismatch in &all {
             assert_eq!(serde_json::to_value(mismatch).unwrap().get("code").unwrap(), mismatch.code());
             let (ja, en) = (mismatch.sentence(Language::Ja), mismatch.sentence(Language::En));

@@ -13,6 +13,7 @@ mod fault;
 mod import;
 mod mismatch;
 mod observe;
+mod risk;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -25,4 +26,5 @@ pub use fault::{Fault, Problem};
 pub use import::import;
 pub use mismatch::Mismatch;
 pub use observe::{Observed, SessionFact, enforced_sources, observe};
+pub use risk::Risk;
 pub use row::{Declared, Derived, Entry, Evidence, Ledger, Row};

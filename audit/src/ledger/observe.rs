@@ -1,6 +1,7 @@
 //! The G columns: what sessions show about each device, folded from facts that can be rebuilt from the events.
 
 use super::choice::IdKind;
+use super::risk::Risk;
 use chrono::{DateTime, TimeDelta, Utc};
 use ipnet::IpNet;
 use sekimori_policy::facts::{Method, Period};
@@ -48,6 +49,8 @@ pub struct Observed {
     pub sources_seen: BTreeSet<IpAddr>,
     /// The networks from which the gateway lets anybody reach the device.
     pub sources_enforced: Vec<IpNet>,
+    /// What is unsafe about the way to the device, as the gateway is set up.
+    pub risks: BTreeSet<Risk>,
     /// 共用 as soon as one session used a shared account of the device.
     pub id_kind_observed: Option<IdKind>,
     /// Every method that was proved in some session.
@@ -87,6 +90,7 @@ fn fold(sessions: &[&SessionFact], period: Period, now: DateTime<Utc>) -> Observ
         via_gateway: last.is_some(),
         sources_seen: within.iter().map(|session| session.source.to_canonical()).collect(),
         sources_enforced: Vec::new(),
+        risks: BTreeSet::new(),
         id_kind_observed: within.iter().map(|session| id_kind(session)).max(),
         factors_observed: within.iter().flat_map(|session| session.factors.iter().copied()).collect(),
         endpoint_attested_on: sessions.iter().filter_map(|session| session.attestation).max_by_key(|it| it.from),

@@ -3,12 +3,13 @@
 use super::choice::{DeviceType, DisclosureEdition, IdKind, Presence, RouteKind, ScopeClass, ViaGateway, WrittenDate};
 use super::mismatch::{Mismatch, mismatches};
 use super::observe::{Observed, SessionFact, observe};
+use super::risk::Risk;
 use chrono::{DateTime, Months, NaiveDate, Utc};
 use ipnet::IpNet;
 use sekimori_policy::facts::Period;
 use sekimori_policy::id::DeviceId;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What people typed or imported about one piece of equipment: the document that is stored with it. Empty texts and
 /// `None` mean that nothing was said.
@@ -137,6 +138,8 @@ pub struct Evidence<'a> {
     pub sessions: &'a [SessionFact],
     /// For each device the networks from which it can be reached (see [`super::enforced_sources`]).
     pub enforced: &'a BTreeMap<DeviceId, Vec<IpNet>>,
+    /// For each device what is unsafe about the way to it; devices without a risk may be missing.
+    pub risks: &'a BTreeMap<DeviceId, BTreeSet<Risk>>,
     /// The span that counts and durations are for.
     pub period: Period,
     /// Now: a live session has lasted until then.
@@ -170,6 +173,7 @@ fn row(entry: Entry, seen: &BTreeMap<DeviceId, Observed>, evidence: &Evidence<'_
     let mut observed = device.as_ref().and_then(|device| seen.get(device)).cloned().unwrap_or_default();
     observed.sources_enforced =
         device.as_ref().and_then(|device| evidence.enforced.get(device)).cloned().unwrap_or_default();
+    observed.risks = device.as_ref().and_then(|device| evidence.risks.get(device)).cloned().unwrap_or_default();
     let derived = Derived {
         multi_homed: addresses(&declared.ip_address) > 1,
         remote_maintenance: presence(&declared, &observed),
@@ -217,7 +221,9 @@ mod tests {
         let entry = Entry { device: Some("ct-01".parse().unwrap()), declared };
         let period = Period { from: at("2026-04-01"), until: at("2027-04-01") };
         let now = at("2026-12-01");
-        let evidence = Evidence { sessions, enforced: &BTreeMap::new(), period, now, review_cycle: Months::new(12) };
+        let (enforced, risks) = (BTreeMap::new(), BTreeMap::new());
+        let review_cycle = Months::new(12);
+        let evidence = Evidence { sessions, enforced: &enforced, risks: &risks, period, now, review_cycle };
         Ledger::assemble(vec![entry], &evidence)
     }
 

@@ -6,7 +6,7 @@ use super::*;
 use chrono::Months;
 use chrono_tz::Asia::Tokyo;
 use sekimori_policy::facts::Period;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -18,7 +18,8 @@ fn ledger(entries: Vec<Entry>, sessions: &[SessionFact]) -> Ledger {
     let enforced = BTreeMap::from([("ct-01".parse().unwrap(), vec!["192.0.2.0/24".parse().unwrap()])]);
     let period = Period { from: at("2026-04-01"), until: at("2027-04-01") };
     let (now, review_cycle) = (at("2026-12-01"), Months::new(12));
-    Ledger::assemble(entries, &Evidence { sessions, enforced: &enforced, period, now, review_cycle })
+    let risks = BTreeMap::from([("ct-01".parse().unwrap(), BTreeSet::from([Risk::Sha1, Risk::Cbc]))]);
+    Ledger::assemble(entries, &Evidence { sessions, enforced: &enforced, risks: &risks, period, now, review_cycle })
 }
 
 fn written(rows: &[Row], columns: &[Column], encoding: Encoding) -> Vec<u8> {

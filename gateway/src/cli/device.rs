@@ -7,12 +7,12 @@ use super::error::CliError;
 use super::ledger::typed;
 use super::output;
 use super::vendor::{network, networks, status};
-use crate::store::DeviceRecord;
+use crate::store::{DeviceRecord, Dialect, Legacy};
 use ipnet::IpNet;
 use sekimori_audit::event::{Event, Kind};
 use sekimori_audit::ledger::Declared;
 use sekimori_policy::authority::Act;
-use sekimori_policy::facts::{Account, Channel, Device, Status};
+use sekimori_policy::facts::{Account, Channel, Device, Language, Status};
 use sekimori_policy::id::DeviceId;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -137,6 +137,9 @@ pub struct Details {
     /// A network from which the device may be maintained; repeat for more
     #[arg(long = "source", value_name = "CIDR", value_parser = network)]
     sources: Vec<IpNet>,
+    /// Outdated algorithms to allow towards this device alone: sha1, cbc, dss, group1; repeat for more, none withdraws
+    #[arg(long = "legacy", value_name = "CLASS", value_parser = legacy)]
+    legacy: Vec<Option<Legacy>>,
     /// A field of its ledger row; repeat for more
     #[arg(long = "ledger", value_name = "FIELD=VALUE")]
     ledger: Vec<String>,
@@ -169,6 +172,11 @@ fn account(text: &str) -> Result<Account, String> {
     Ok(Account { name: name.to_owned(), shared })
 }
 
+/// `none` stands alone in meaning: with it, what is allowed is what else is named.
+fn legacy(text: &str) -> Result<Option<Legacy>, String> {
+    if text == "none" { Ok(None) } else { text.parse().map(Some) }
+}
+
 impl Details {
     fn apply(&self, record: &mut DeviceRecord) {
         let device = &mut record.device;
@@ -181,6 +189,9 @@ impl Details {
         }
         if !self.sources.is_empty() {
             device.sources.clone_from(&self.sources);
+        }
+        if !self.legacy.is_empty() {
+            record.dialect.legacy = self.legacy.iter().flatten().copied().collect();
         }
     }
 
@@ -267,7 +278,8 @@ async fn add(
         accounts: Vec::new(),
         channels: BTreeSet::new(),
     };
-    let mut record = DeviceRecord { device, name, host, port, ledger: Value::Object(Map::new()) };
+    let mut record =
+        DeviceRecord { device, name, host, port, dialect: Dialect::default(), ledger: Value::Object(Map::new()) };
     details.apply(&mut record);
     record.ledger = details.ledger(&record.ledger, &record.device.id)?;
     inspected(&record)?;
@@ -336,7 +348,7 @@ async fn show(record: &DeviceRecord, context: &Context) -> Result<(), CliError> 
     let value = json!({
         "id": record.device.id, "device": record.device, "name": record.name,
         "address": format!("{}:{}", record.host, record.port),
-        "host_keys": keys, "credentials": credentials, "ledger": record.ledger,
+        "dialect": record.dialect, "host_keys": keys, "credentials": credentials, "ledger": record.ledger,
     });
     output::one(context, &value, || {
         let mut lines = vec![
@@ -347,6 +359,9 @@ async fn show(record: &DeviceRecord, context: &Context) -> Result<(), CliError> 
             format!("許可:       {}", channels(&record.device)),
             format!("接続元:     {}", networks(&record.device.sources)),
         ];
+        for risk in record.dialect.risks() {
+            lines.push(format!("危険:       {}を許可しています", risk.name(Language::Ja)));
+        }
         for key in &keys {
             lines.push(format!("ホスト鍵:   {}", key.fingerprint));
         }

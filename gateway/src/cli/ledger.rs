@@ -132,7 +132,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
 async fn ledger(span: &Span, context: &Context) -> Result<Ledger, CliError> {
     let store = context.store().await?;
     let mut entries = Vec::new();
-    let mut enforced = BTreeMap::new();
+    let (mut enforced, mut risks) = (BTreeMap::new(), BTreeMap::new());
     let (vendors, people) = (store.vendors().await?, store.persons().await?);
     let works = store.works().await?;
     for record in store.devices().await? {
@@ -148,12 +148,14 @@ async fn ledger(span: &Span, context: &Context) -> Result<Ledger, CliError> {
         networks.sort();
         networks.dedup();
         enforced.insert(id.clone(), networks);
+        risks.insert(id.clone(), record.dialect.risks());
         entries.push(Entry { device: Some(id), declared: declared(&record.ledger, &record.device.id)? });
     }
     let sessions = store.session_facts().await?;
     let evidence = Evidence {
         sessions: &sessions,
         enforced: &enforced,
+        risks: &risks,
         period: span.period(context)?,
         now: Utc::now(),
         review_cycle: REVIEW_CYCLE,

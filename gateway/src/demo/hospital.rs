@@ -6,7 +6,7 @@ use super::device::{DemoAccount, Kind as DeviceKind, Personality, RunningDevice,
 use crate::config::Config;
 use crate::people::password::Passwords;
 use crate::people::totp;
-use crate::store::{Credential, DeviceRecord, Store};
+use crate::store::{Credential, DeviceRecord, Dialect, Store};
 use anyhow::Context as _;
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Timelike, Utc};
 use ipnet::IpNet;
@@ -258,6 +258,7 @@ impl Scene<'_> {
             name: name.into(),
             host: running.address.ip().to_string(),
             port: running.address.port(),
+            dialect: Dialect::default(),
             ledger: ledger_row(id, name, maker)?,
         };
         self.store.add_device(&record, self.event(Kind::DeviceAdd)).await?;

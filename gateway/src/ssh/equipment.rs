@@ -3,135 +3,36 @@
 //! Nothing is accepted on the vendor's word: without a pinned key, or with another key than the pinned, there is no
 //! connection. The person never sees the credential.
 
-use super::algorithms::CIPHERS;
+mod error;
+mod offer;
+mod pinned;
+mod scan;
+mod sign_in;
+
+pub use error::DialError;
+pub use scan::{Presented, scan};
+
+use super::algorithms::towards_equipment;
+use super::record::note;
 use crate::gate::Gate;
 use crate::session::Session;
 use crate::session::backlog::{Backlog, Cuttable, Gated};
 use crate::session::read_ahead::ReadAhead;
-use crate::store::{Credential, DeviceRecord, StoreError};
-use chrono::Utc;
-use russh::client::{self, AuthResult, KeyboardInteractiveAuthResponse};
-use russh::keys::key::safe_rng;
-use russh::keys::ssh_key::{Algorithm, HashAlg, PrivateKey, PublicKey};
-use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate};
-use russh::{Disconnect, Preferred, compression};
+use crate::store::{DeviceRecord, Legacy};
+use offer::Lacking;
+use pinned::{Negotiated, Pinned};
+use russh::client::{self, GexParams};
+use russh::keys::ssh_key::{Algorithm, PublicKey};
+use russh::{AlgorithmKind, Disconnect};
 use rustix::net::sockopt;
+use sekimori_audit::event::Kind;
 use sekimori_audit::recording::Recording;
 use sekimori_policy::decide::Permit;
-use sekimori_policy::facts::Language;
-use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
-
-/// Why a device was not reached. The person is told in words; the hospital reads the detail in the event.
-#[derive(Debug, thiserror::Error)]
-pub enum DialError {
-    /// No TCP connection, or none in time.
-    #[error("{device} at {address} cannot be reached: {cause}")]
-    Unreachable {
-        /// The device.
-        device: String,
-        /// Host and port.
-        address: String,
-        /// What the system said.
-        cause: String,
-    },
-    /// It accepted and then said nothing in time.
-    #[error("{device} at {address} accepted the connection and did not answer in time")]
-    Silent {
-        /// The device.
-        device: String,
-        /// Host and port.
-        address: String,
-    },
-    /// The SSH protocol failed.
-    #[error("{device} does not speak usable SSH: {cause}")]
-    Protocol {
-        /// The device.
-        device: String,
-        /// What russh said.
-        cause: String,
-    },
-    /// The hospital has pinned no host key yet.
-    #[error("no host key of {device} is pinned: run `sekimori device scan-keys {device}`, compare, and `device pin`")]
-    NotPinned {
-        /// The device.
-        device: String,
-    },
-    /// It presented another key than the pinned ones.
-    #[error(
-        "{device} presented the host key {presented}, which is not pinned: the device was replaced, or somebody stands between"
-    )]
-    HostKeyChanged {
-        /// The device.
-        device: String,
-        /// The fingerprint that was presented.
-        presented: String,
-    },
-    /// No credential is stored for the account.
-    #[error("no credential of {account} on {device} is stored: run `sekimori device credential {device} {account}`")]
-    NoCredential {
-        /// The device.
-        device: String,
-        /// The account.
-        account: String,
-    },
-    /// The device refused the stored credential.
-    #[error("{device} refused the stored credential of {account}")]
-    CredentialRefused {
-        /// The device.
-        device: String,
-        /// The account.
-        account: String,
-    },
-    /// It was taken out of the register between the decision and now.
-    #[error("{device} is no longer registered")]
-    Unregistered {
-        /// The device.
-        device: String,
-    },
-    /// The database did not answer, or a sealed secret did not open.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A key or certificate could not be made or read.
-    #[error(transparent)]
-    Certs(#[from] sekimori_certs::CertsError),
-}
-
-impl DialError {
-    /// What the person reads: no addresses, no credentials, and whom to ask.
-    #[must_use]
-    pub fn sentence(&self, language: Language) -> &'static str {
-        let ja = language == Language::Ja;
-        match self {
-            Self::Unreachable { .. } | Self::Silent { .. } if ja => {
-                "機器が応答しません。電源とネットワークを病院に確認してください。"
-            }
-            Self::Unreachable { .. } | Self::Silent { .. } => {
-                "The device does not answer. Ask the hospital to check its power and network."
-            }
-            Self::HostKeyChanged { .. } | Self::NotPinned { .. } if ja => {
-                "機器のホスト鍵が登録されたものと一致しません。接続しません。病院に連絡してください。"
-            }
-            Self::HostKeyChanged { .. } | Self::NotPinned { .. } => {
-                "The device's host key is not the one that the hospital registered. Nothing was sent. Tell the hospital."
-            }
-            Self::NoCredential { .. } | Self::CredentialRefused { .. } if ja => {
-                "機器が、登録された認証情報を受け付けません。病院に連絡してください。"
-            }
-            Self::NoCredential { .. } | Self::CredentialRefused { .. } => {
-                "The device did not accept the credential that the hospital registered. Tell the hospital."
-            }
-            Self::Protocol { .. } | Self::Unregistered { .. } | Self::Store(_) | Self::Certs(_) if ja => {
-                "機器への接続に失敗しました。病院に連絡してください。"
-            }
-            Self::Protocol { .. } | Self::Unregistered { .. } | Self::Store(_) | Self::Certs(_) => {
-                "The connection to the device failed. Tell the hospital."
-            }
-        }
-    }
-}
 
 /// A signed-in connection to a device. Dropping it ends it.
 pub struct Equipment {
@@ -203,26 +104,72 @@ async fn dial_without_limit(
     let backlog = Arc::new(Backlog::default());
     let (socket, cuttable) = Gated::new(socket, backlog.clone()).map_err(|fault| protocol(fault.to_string()))?;
     session.keep_socket(&cuttable);
-    let presented = Arc::new(Mutex::new(None));
-    let handler = Pinned { keys: pinned, presented: presented.clone() };
-    let connected = client::connect_stream(configuration(&handler.keys), ReadAhead::new(socket), handler).await;
-    let mut connection = connected.map_err(|fault| match fault {
-        russh::Error::UnknownKey => DialError::HostKeyChanged {
-            device: device.clone(),
-            presented: presented.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default(),
-        },
-        // Only the pinned keys' algorithms are offered: nothing in common means that the key is another.
-        russh::Error::NoCommonAlgo { kind: russh::AlgorithmKind::Key, .. } => {
-            DialError::HostKeyChanged { device: device.clone(), presented: "of another type".into() }
+    let kinds: Vec<Algorithm> = pinned.iter().map(PublicKey::algorithm).collect();
+    let allowed = &record.dialect.legacy;
+    let (handler, seen) = Pinned::new(pinned);
+    let mut connection = match client::connect_stream(configuration(&kinds, allowed), ReadAhead::new(socket), handler)
+        .await
+    {
+        Ok(connection) => connection,
+        Err(russh::Error::UnknownKey) => {
+            let presented = seen.lock().unwrap_or_else(PoisonError::into_inner).stranger.clone().unwrap_or_default();
+            return Err(DialError::HostKeyChanged { device, presented });
         }
-        fault => protocol(fault.to_string()),
-    })?;
+        Err(russh::Error::NoCommonAlgo { kind, .. }) => return Err(nothing_in_common(record, kind, &kinds).await),
+        Err(fault) => return Err(protocol(fault.to_string())),
+    };
+    let negotiated = seen.lock().unwrap_or_else(PoisonError::into_inner).negotiated.clone();
+    let negotiated = negotiated.ok_or_else(|| protocol("the key exchange told nothing".into()))?;
     let key_id = format!("{}/{}", session.caller.person.id, recording.session());
-    let signed_in = sign_in(gate, &mut connection, permit.account(), credential, &key_id).await;
-    if signed_in.map_err(|fault| fault.into_dial(&device))? {
-        Ok(Equipment { connection, backlog, _socket: cuttable })
-    } else {
-        Err(DialError::CredentialRefused { device, account: permit.account().to_owned() })
+    let account = permit.account();
+    let agreed = (&negotiated, allowed);
+    let attempts = sign_in::attempts(gate, &connection, (&device, account), credential, &key_id, agreed).await?;
+    for attempt in attempts {
+        let negotiated = Negotiated { sign_in: attempt.algorithm(), ..negotiated.clone() };
+        note_legacy(gate, session, &negotiated).await?;
+        if attempt.make(&mut connection, account).await.map_err(|fault| protocol(fault.to_string()))? {
+            return Ok(Equipment { connection, backlog, _socket: cuttable });
+        }
+    }
+    Err(DialError::CredentialRefused { device, account: account.to_owned() })
+}
+
+/// Each use of what is outdated is on record before a credential is sent.
+async fn note_legacy(gate: &Gate, session: &Session, negotiated: &Negotiated) -> Result<(), DialError> {
+    let classes = negotiated.legacy();
+    if classes.is_empty() {
+        return Ok(());
+    }
+    let detail = json!({ "classes": classes, "algorithms": negotiated });
+    note(gate, session, Kind::SessionLegacy, detail).await;
+    if session.has_ended() {
+        return Err(DialError::Protocol { device: session.device().to_string(), cause: "the session ended".into() });
+    }
+    Ok(())
+}
+
+/// Finds out why: what the device offers is asked for once more, since russh tells of one list only.
+async fn nothing_in_common(record: &DeviceRecord, kind: AlgorithmKind, host_keys: &[Algorithm]) -> DialError {
+    let device = record.device.id.to_string();
+    let offer = match connect(record, record.port).await {
+        Ok(socket) => offer::ask(socket).await,
+        Err(fault) => return fault,
+    };
+    let offer = match offer {
+        Ok(offer) => offer,
+        Err(fault) => return DialError::Protocol { device, cause: fault.to_string() },
+    };
+    let allowed = &record.dialect.legacy;
+    match offer.lacking(host_keys, allowed) {
+        Lacking::Permission(classes) => DialError::outdated(&device, offer.told(), &(allowed | &classes)),
+        // Only the pinned keys' algorithms are offered: nothing in common means that the key is another.
+        Lacking::Nothing | Lacking::Everything(_) if matches!(kind, AlgorithmKind::Key) => {
+            DialError::HostKeyChanged { device, presented: "of another type".into() }
+        }
+        Lacking::Nothing => DialError::Protocol { device, cause: "it changes what it offers".into() },
+        Lacking::Everything(theirs) => {
+            DialError::Protocol { device, cause: format!("the gateway knows none of {}", theirs.join(",")) }
+        }
     }
 }
 
@@ -263,24 +210,11 @@ fn watched_by_the_kernel(socket: &TcpStream) -> rustix::io::Result<()> {
     sockopt::set_tcp_keepcnt(socket, 4)
 }
 
-fn configuration(pinned: &[PublicKey]) -> Arc<client::Config> {
-    let mut keys = Vec::new();
-    for key in pinned {
-        match key.algorithm() {
-            Algorithm::Rsa { .. } => keys.extend([
-                Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
-                Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
-            ]),
-            other => keys.push(other),
-        }
-    }
+fn configuration(host_keys: &[Algorithm], legacy: &BTreeSet<Legacy>) -> Arc<client::Config> {
     Arc::new(client::Config {
-        preferred: Preferred {
-            key: Cow::Owned(keys),
-            cipher: Cow::Borrowed(CIPHERS),
-            compression: Cow::Borrowed(&[compression::NONE]),
-            ..Preferred::default()
-        },
+        preferred: towards_equipment(host_keys, legacy),
+        // russh takes no smaller groups than 2048 bits.
+        gex: GexParams::new(2048, 3072, 8192).unwrap_or_default(),
         channel_buffer_size: 256,
         // Never counted: while a slow person holds the reading back, answers wait in the socket unread. Whether the
         // device is gone is the kernel's to find out (see `connect`).
@@ -289,192 +223,4 @@ fn configuration(pinned: &[PublicKey]) -> Arc<client::Config> {
         nodelay: true,
         ..client::Config::default()
     })
-}
-
-/// A certificate towards equipment is used at once; some minutes allow for clocks that differ.
-const EQUIPMENT_CERTIFICATE_MINUTES: u32 = 5;
-
-/// Accepts the pinned host keys and nothing else.
-pub struct Pinned {
-    keys: Vec<PublicKey>,
-    presented: Arc<Mutex<Option<String>>>,
-}
-
-impl client::Handler for Pinned {
-    type Error = russh::Error;
-
-    async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
-        let PublicKeyOrCertificate::PublicKey { key, .. } = presented else { return Ok(false) };
-        let known = self.keys.iter().any(|pinned| pinned.key_data() == key.key_data());
-        if !known {
-            let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
-            *self.presented.lock().unwrap_or_else(PoisonError::into_inner) = Some(fingerprint);
-        }
-        Ok(known)
-    }
-
-    // A device has no business opening channels towards the gateway; russh's defaults would accept each of these.
-    async fn server_channel_open_forwarded_tcpip(
-        &mut self,
-        _channel: Opened,
-        _connected_address: &str,
-        _connected_port: u32,
-        _originator_address: &str,
-        _originator_port: u32,
-        reply: client::ChannelOpenHandle,
-        _session: &mut client::Session,
-    ) -> Result<(), russh::Error> {
-        refuse(reply).await
-    }
-
-    async fn server_channel_open_direct_tcpip(
-        &mut self,
-        _channel: Opened,
-        _host_to_connect: &str,
-        _port_to_connect: u32,
-        _originator_address: &str,
-        _originator_port: u32,
-        reply: client::ChannelOpenHandle,
-        _session: &mut client::Session,
-    ) -> Result<(), russh::Error> {
-        refuse(reply).await
-    }
-
-    async fn server_channel_open_x11(
-        &mut self,
-        _channel: Opened,
-        _originator_address: &str,
-        _originator_port: u32,
-        reply: client::ChannelOpenHandle,
-        _session: &mut client::Session,
-    ) -> Result<(), russh::Error> {
-        refuse(reply).await
-    }
-
-    async fn server_channel_open_forwarded_streamlocal(
-        &mut self,
-        _channel: Opened,
-        _socket_path: &str,
-        reply: client::ChannelOpenHandle,
-        _session: &mut client::Session,
-    ) -> Result<(), russh::Error> {
-        refuse(reply).await
-    }
-
-    async fn server_channel_open_direct_streamlocal(
-        &mut self,
-        _channel: Opened,
-        _socket_path: &str,
-        reply: client::ChannelOpenHandle,
-        _session: &mut client::Session,
-    ) -> Result<(), russh::Error> {
-        refuse(reply).await
-    }
-
-    async fn server_channel_open_agent_forward(
-        &mut self,
-        _channel: Opened,
-        reply: client::ChannelOpenHandle,
-        _session: &mut client::Session,
-    ) -> Result<(), russh::Error> {
-        refuse(reply).await
-    }
-
-    async fn server_channel_open_session(
-        &mut self,
-        _channel: Opened,
-        reply: client::ChannelOpenHandle,
-        _session: &mut client::Session,
-    ) -> Result<(), russh::Error> {
-        refuse(reply).await
-    }
-}
-
-/// A channel that a device opens.
-type Opened = russh::Channel<client::Msg>;
-
-async fn refuse(reply: client::ChannelOpenHandle) -> Result<(), russh::Error> {
-    reply.reject(russh::ChannelOpenFailure::AdministrativelyProhibited).await;
-    Ok(())
-}
-
-/// What can go wrong while signing in, before a device's name is put to it.
-enum SignInError {
-    Protocol(russh::Error),
-    Certs(sekimori_certs::CertsError),
-}
-
-impl SignInError {
-    fn into_dial(self, device: &str) -> DialError {
-        match self {
-            Self::Protocol(fault) => DialError::Protocol { device: device.to_owned(), cause: fault.to_string() },
-            Self::Certs(fault) => DialError::Certs(fault),
-        }
-    }
-}
-
-impl From<russh::Error> for SignInError {
-    fn from(fault: russh::Error) -> Self {
-        Self::Protocol(fault)
-    }
-}
-
-impl From<sekimori_certs::CertsError> for SignInError {
-    fn from(fault: sekimori_certs::CertsError) -> Self {
-        Self::Certs(fault)
-    }
-}
-
-async fn sign_in(
-    gate: &Gate,
-    connection: &mut client::Handle<Pinned>,
-    account: &str,
-    credential: Credential,
-    key_id: &str,
-) -> Result<bool, SignInError> {
-    let result = match credential {
-        Credential::Password(password) => return with_password(connection, account, &password).await,
-        Credential::PrivateKey(pem) => {
-            let key = PrivateKey::from_openssh(pem.as_bytes()).map_err(russh::keys::Error::from);
-            let key = Arc::new(key.map_err(russh::Error::from)?);
-            let hash = connection.best_supported_rsa_hash().await?.flatten();
-            connection.authenticate_publickey(account, PrivateKeyWithHashAlg::new(key, hash)).await?
-        }
-        Credential::Certificate => {
-            let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).map_err(russh::keys::Error::from);
-            let key = key.map_err(russh::Error::from)?;
-            let minutes = EQUIPMENT_CERTIFICATE_MINUTES;
-            let certificate =
-                gate.user_ca.issue_for_equipment(key.public_key(), account, key_id, Utc::now(), minutes)?;
-            connection.authenticate_openssh_cert(account, Arc::new(key), certificate).await?
-        }
-    };
-    Ok(matches!(result, AuthResult::Success))
-}
-
-/// Password sign-in, or the keyboard-interactive form of it that many devices want: every prompt gets the password.
-async fn with_password(
-    connection: &mut client::Handle<Pinned>,
-    account: &str,
-    password: &str,
-) -> Result<bool, SignInError> {
-    let AuthResult::Failure { remaining_methods, .. } = connection.authenticate_password(account, password).await?
-    else {
-        return Ok(true);
-    };
-    if !remaining_methods.contains(&russh::MethodKind::KeyboardInteractive) {
-        return Ok(false);
-    }
-    let mut answer = connection.authenticate_keyboard_interactive_start(account, None).await?;
-    for _round in 0..4 {
-        answer = match answer {
-            KeyboardInteractiveAuthResponse::Success => return Ok(true),
-            KeyboardInteractiveAuthResponse::Failure { .. } => return Ok(false),
-            KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => {
-                let answers = prompts.iter().map(|_| password.to_owned()).collect();
-                connection.authenticate_keyboard_interactive_respond(answers).await?
-            }
-        };
-    }
-    Ok(false)
 }

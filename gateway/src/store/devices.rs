@@ -3,6 +3,7 @@
 use super::Store;
 use super::change::{Change, Read, document};
 use super::db::{Row, args};
+use super::dialect::Dialect;
 use super::error::StoreError;
 use chrono::{DateTime, Utc};
 use sekimori_audit::event::Event;
@@ -21,8 +22,19 @@ pub struct DeviceRecord {
     pub host: String,
     /// The TCP port of its SSH server.
     pub port: u16,
+    /// How it is spoken to.
+    pub dialect: Dialect,
     /// Its row of the ledger, as `sekimori_audit::ledger` writes it.
     pub ledger: Value,
+}
+
+/// The document that is stored: what deciding needs, and how the device is spoken to, side by side.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Document<Facts, Speech> {
+    #[serde(flatten)]
+    device: Facts,
+    #[serde(flatten)]
+    dialect: Speech,
 }
 
 /// A host key that the hospital has confirmed.
@@ -175,7 +187,7 @@ pub(super) async fn require_device(change: &mut Change, id: &DeviceId) -> Result
 
 async fn write(change: &mut Change, sql: &'static str, record: &DeviceRecord) -> Result<(), StoreError> {
     let id = &record.device.id;
-    let device = document("device", id, &record.device)?;
+    let device = document("device", id, &Document { device: &record.device, dialect: &record.dialect })?;
     let ledger = document("device", id, &record.ledger)?;
     let port = i64::from(record.port);
     change.run(sql, args![id.as_str(), record.name.clone(), record.host.clone(), port, device, ledger]).await?;
@@ -184,8 +196,10 @@ async fn write(change: &mut Change, sql: &'static str, record: &DeviceRecord) ->
 
 fn record(row: &Row) -> Result<DeviceRecord, StoreError> {
     let port = row.integer("port")?;
+    let Document { device, dialect } = row.document("device", "document")?;
     Ok(DeviceRecord {
-        device: row.document("device", "document")?,
+        device,
+        dialect,
         name: row.text("name")?,
         host: row.text("host")?,
         port: u16::try_from(port).map_err(|fault| StoreError::damaged("port", port, fault))?,

@@ -9,6 +9,7 @@ mod change;
 mod credentials;
 mod db;
 mod devices;
+mod dialect;
 mod error;
 mod events;
 mod factors;
@@ -28,6 +29,7 @@ mod tests;
 
 pub use credentials::Credential;
 pub use devices::DeviceRecord;
+pub use dialect::{Dialect, Legacy};
 pub use error::StoreError;
 pub use locks::LockRecord;
 pub use records::ChannelRecord;

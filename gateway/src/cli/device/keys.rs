@@ -4,19 +4,15 @@ use super::known;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::output;
+use crate::ssh::equipment::{self, Presented};
 use crate::store::{Credential, DeviceRecord};
-use russh::Preferred;
-use russh::client;
-use russh::keys::PublicKeyOrCertificate;
-use russh::keys::ssh_key::{Algorithm, EcdsaCurve, HashAlg, PrivateKey, PublicKey};
+use russh::keys::ssh_key::PrivateKey;
 use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_certs::host_key::{fingerprint, parse_host_keys};
 use sekimori_policy::authority::Act;
 use sekimori_policy::id::DeviceId;
 use serde_json::{Value, json};
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -41,13 +37,15 @@ pub async fn scan_keys(id: &DeviceId, context: &Context) -> Result<(), CliError>
     let keys = scan(&record, context).await?;
     let rows: Vec<Value> = keys
         .iter()
-        .map(|key| {
-            let fingerprint = fingerprint(key);
+        .map(|presented| {
+            let fingerprint = fingerprint(&presented.key);
             let known = pinned.iter().any(|pinned| pinned.fingerprint == fingerprint);
-            json!({ "type": key.algorithm().to_string(), "fingerprint": fingerprint, "pinned": known })
+            let kind = presented.key.algorithm().to_string();
+            json!({ "type": kind, "fingerprint": fingerprint, "pinned": known, "needs_legacy": presented.needs })
         })
         .collect();
     let text = |row: &Value, key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let least = keys.iter().min_by_key(|presented| presented.needs.len());
     output::one(context, &rows, || {
         let mut lines = Vec::new();
         for row in &rows {
@@ -57,6 +55,12 @@ pub async fn scan_keys(id: &DeviceId, context: &Context) -> Result<(), CliError>
         lines.push(String::new());
         lines.push("機器の画面に表示される指紋と見比べ、一致したものだけを登録してください:".into());
         lines.push(format!("  sekimori device pin {id} --fingerprint SHA256:…"));
+        if let Some(command) = least.and_then(|presented| presented.command(&record)) {
+            lines.push(
+                "この機器は古い暗号方式にしか対応していません。病院が危険を認め、更新まで許可する場合だけ:".into(),
+            );
+            lines.push(format!("  {command}"));
+        }
         lines.join("\n")
     })
 }
@@ -68,9 +72,8 @@ pub async fn pin(id: &DeviceId, wanted: Option<&str>, file: Option<&Path>, conte
     let keys = match (wanted, file) {
         (_, Some(file)) => parse_host_keys(&read(file)?)?,
         (Some(wanted), None) => {
-            let mut keys = scan(&record, context).await?;
-            keys.retain(|key| fingerprint(key) == wanted);
-            keys
+            let keys = scan(&record, context).await?.into_iter().map(|presented| presented.key);
+            keys.filter(|key| fingerprint(key) == wanted).collect()
         }
         (None, None) => Vec::new(),
     };
@@ -154,54 +157,7 @@ fn event(id: &DeviceId, kind: Kind, actor: &Actor, detail: Value, context: &Cont
     Event { device: Some(id.clone()), ..context.event(kind, actor, detail) }
 }
 
-/// One connection for each type: a server presents one key, of the type that is asked for.
-async fn scan(record: &DeviceRecord, context: &Context) -> Result<Vec<PublicKey>, CliError> {
-    let types: [&[Algorithm]; 5] = [
-        &[Algorithm::Ed25519],
-        &[Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }],
-        &[Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 }],
-        &[Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 }],
-        &[Algorithm::Rsa { hash: Some(HashAlg::Sha512) }, Algorithm::Rsa { hash: Some(HashAlg::Sha256) }],
-    ];
+async fn scan(record: &DeviceRecord, context: &Context) -> Result<Vec<Presented>, CliError> {
     let limit = Duration::from_secs(context.config.ssh.dial_timeout_seconds);
-    let address = format!("{}:{}", record.host, record.port);
-    let mut keys = Vec::new();
-    let mut fault = String::from("it presented no host key");
-    for algorithms in types {
-        let presented = Arc::new(Mutex::new(None));
-        let connecting = client::connect(
-            Arc::new(client::Config {
-                preferred: Preferred { key: Cow::Owned(algorithms.to_vec()), ..Preferred::default() },
-                ..client::Config::default()
-            }),
-            (record.host.clone(), record.port),
-            Curious { presented: presented.clone() },
-        );
-        match tokio::time::timeout(limit, connecting).await {
-            Err(_) => return Err(CliError::Failed(format!("{address} does not answer within {} s", limit.as_secs()))),
-            Ok(Err(russh::Error::IO(io))) if keys.is_empty() => fault = io.to_string(),
-            Ok(_) => {}
-        }
-        keys.extend(presented.lock().unwrap_or_else(PoisonError::into_inner).take());
-    }
-    if keys.is_empty() {
-        return Err(CliError::Failed(format!("{address} cannot be scanned: {fault}")));
-    }
-    Ok(keys)
-}
-
-/// Looks at the key and hangs up.
-struct Curious {
-    presented: Arc<Mutex<Option<PublicKey>>>,
-}
-
-impl client::Handler for Curious {
-    type Error = russh::Error;
-
-    async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
-        if let PublicKeyOrCertificate::PublicKey { key, .. } = presented {
-            *self.presented.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.clone());
-        }
-        Ok(false)
-    }
+    equipment::scan(record, limit).await.map_err(|fault| CliError::Failed(fault.to_string()))
 }

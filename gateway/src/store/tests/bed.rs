@@ -1,7 +1,7 @@
 //! What each case starts from: an empty place for a database, and a small hospital to fill it with.
 
 use crate::config::Database;
-use crate::store::{DeviceRecord, Opening, SignIn, Store, StoreError};
+use crate::store::{DeviceRecord, Dialect, Opening, SignIn, Store, StoreError};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Asia::Tokyo;
 use sekimori_audit::event::{Actor, Event, Kind};
@@ -112,6 +112,7 @@ pub fn device(id: &str) -> DeviceRecord {
         name: "CT装置".to_owned(),
         host: "10.0.0.5".to_owned(),
         port: 22,
+        dialect: Dialect::default(),
         ledger: serde_json::json!({ "管理番号": "001" }),
     }
 }

@@ -2,12 +2,13 @@
 
 use super::bed::{Bed, device, event, noon, person, work, work_naming};
 use crate::store::credentials::CredentialListing;
-use crate::store::{Credential, StoreError};
+use crate::store::{Credential, DeviceRecord, Legacy, StoreError};
 use chrono::TimeDelta;
 use sekimori_audit::event::Kind;
 use sekimori_policy::facts::{Lock, LockScope};
 use sekimori_policy::id::WorkId;
 use sekimori_policy::work::{By, Transition, Work};
+use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 pub async fn devices_are_kept_with_their_keys_and_credentials(bed: Bed) {
@@ -15,6 +16,10 @@ pub async fn devices_are_kept_with_their_keys_and_credentials(bed: Bed) {
     let ct = "ct-01".parse().unwrap();
     assert_eq!(store.device(&ct).await.unwrap(), Some(device("ct-01")));
     assert_eq!(store.devices().await.unwrap(), vec![device("ct-01")]);
+    let legacy = BTreeSet::from([Legacy::Group1]);
+    let edit = |record: &mut DeviceRecord| record.dialect.legacy.clone_from(&legacy);
+    store.update_device(&ct, event(Kind::DeviceChange), edit).await.unwrap();
+    assert_eq!(store.device(&ct).await.unwrap().unwrap().dialect.legacy, legacy);
     let pin = || store.pin_host_key(&ct, "ssh-ed25519 AAAA", "SHA256:abc", event(Kind::DeviceHostKey));
     pin().await.unwrap();
     assert!(matches!(pin().await, Err(StoreError::Exists { .. })));
@@ -44,7 +49,7 @@ pub async fn faults_of_devices_are_refused(bed: Bed) {
         assert!(matches!(added, Err(StoreError::Invalid { .. })), "{host:?} {port}: {added:?}");
     }
     for host in ["10.0.0.5", "fd00::5", "fe80::1%eth0", "ct-01.hospital_net"] {
-        let edit = |record: &mut crate::store::DeviceRecord| record.host = host.to_owned();
+        let edit = |record: &mut DeviceRecord| record.host = host.to_owned();
         store.update_device(&"ct-01".parse().unwrap(), event(Kind::DeviceChange), edit).await.unwrap();
     }
 }
