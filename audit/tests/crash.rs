@@ -35,7 +35,7 @@ async fn show_until_killed(root: &Path) {
     for at in 0.. {
         // One byte more or less each time, so that characters are cut.
         let piece = text.iter().cycle().skip(at * 7).take(5 + at % 4).copied().collect::<Vec<_>>();
-        terminal.from_device(Output::Stdout, &bytes(&piece)).await.unwrap();
+        terminal.from_device(Output::Stdout, &bytes(&piece)).unwrap();
         writeln!(stdout, "shown {}", piece.iter().map(|byte| format!("{byte:02x}")).collect::<String>()).unwrap();
     }
 }
@@ -103,7 +103,7 @@ async fn fill_the_disk(root: &Path) {
     let exec = recording.stream(2, "cat".to_owned()).await.unwrap();
     let chunk = bytes(vec![b'x'; 32 * 1024]);
     let error = loop {
-        if let Err(error) = exec.from_device(Output::Stdout, &chunk).await {
+        if let Err(error) = exec.from_device(Output::Stdout, &chunk) {
             break error;
         }
     };
@@ -111,7 +111,7 @@ async fn fill_the_disk(root: &Path) {
     assert!(matches!(error, RecordingError::Storage { .. }), "{message}");
     assert!(message.contains("00002.stdout") && message.contains("No space left"), "{message}");
     failed.cancelled().await;
-    let other = terminal.from_device(Output::Stdout, &bytes("more")).await;
+    let other = terminal.from_device(Output::Stdout, &bytes("more"));
     assert!(matches!(other, Err(RecordingError::Failed(_))), "every tap refuses: {other:?}");
     assert!(matches!(recording.sftp(3).await, Err(RecordingError::Failed(_))));
     assert!(recording.finish(end()).await.is_err(), "there is no room for a manifest");

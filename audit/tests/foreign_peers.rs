@@ -103,7 +103,7 @@ async fn pump(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + 
             break;
         }
         let data = [bytes::Bytes::copy_from_slice(&buffer[..count])];
-        if down { tap.from_device(Output::Stdout, &data).await } else { tap.from_person(&data).await }.unwrap();
+        if down { tap.from_device(Output::Stdout, &data) } else { tap.from_person(&data) }.unwrap();
         if to.write_all(&data[0]).await.is_err() {
             break;
         }

@@ -29,9 +29,9 @@ async fn forwarded(root: &Path, destination: &str, originator: &str, answer: &[u
         originator: originator.parse().unwrap(),
     };
     let tap = recording.forward(1, forward).await.unwrap();
-    tap.from_person(&bytes("GET / HTTP/1.0\r\n\r\n")).await.unwrap();
-    tap.from_device(Output::Stdout, &bytes(answer)).await.unwrap();
-    tap.from_person(&bytes("bye")).await.unwrap();
+    tap.from_person(&bytes("GET / HTTP/1.0\r\n\r\n")).unwrap();
+    tap.from_device(Output::Stdout, &bytes(answer)).unwrap();
+    tap.from_person(&bytes("bye")).unwrap();
     recording.finish(end()).await.unwrap();
     recording.folder().join("00001.pcapng").to_str().unwrap().to_owned()
 }
@@ -77,7 +77,7 @@ async fn tar_and_sha256sum_open_an_export() {
     let root = tempfile::tempdir().unwrap();
     let recording = started(root.path()).await;
     let exec = recording.stream(1, "scp -t /tmp/a".to_owned()).await.unwrap();
-    exec.from_person(&bytes("C0644 5 a\nhello\0")).await.unwrap();
+    exec.from_person(&bytes("C0644 5 a\nhello\0")).unwrap();
     let summary = recording.finish(end()).await.unwrap();
     let archive = root.path().join("export.tar");
     let exported = export(recording.folder(), std::fs::File::create(&archive).unwrap()).unwrap();

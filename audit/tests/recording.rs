@@ -17,17 +17,17 @@ async fn a_session_of_four_channels_reads_back_as_it_was() {
     let root = tempfile::tempdir().unwrap();
     let recording = started(root.path()).await;
     let terminal = recording.terminal(1, shell()).await.unwrap();
-    terminal.from_person(&bytes("ls\r")).await.unwrap();
-    terminal.from_device(Output::Stdout, &bytes("ls\r\n\x1b[31m漢字\x1b[0m\r\n")).await.unwrap();
+    terminal.from_person(&bytes("ls\r")).unwrap();
+    terminal.from_device(Output::Stdout, &bytes("ls\r\n\x1b[31m漢字\x1b[0m\r\n")).unwrap();
     terminal.notice("10 minutes left\r\n").await.unwrap();
-    terminal.resize(100, 30).await.unwrap();
-    terminal.exit(ExitStatus::Signal("TERM".to_owned())).await.unwrap();
+    terminal.resize(100, 30).unwrap();
+    terminal.exit(ExitStatus::Signal("TERM".to_owned())).unwrap();
     terminal.close(None).await.unwrap();
     let exec = recording.stream(2, "uname -a".to_owned()).await.unwrap();
-    exec.from_person(&bytes([0, 255])).await.unwrap();
-    exec.from_device(Output::Stdout, &bytes("Linux\n")).await.unwrap();
-    exec.from_device(Output::Stderr, &bytes([0xff, 0xfe])).await.unwrap();
-    exec.exit(ExitStatus::Code(3)).await.unwrap();
+    exec.from_person(&bytes([0, 255])).unwrap();
+    exec.from_device(Output::Stdout, &bytes("Linux\n")).unwrap();
+    exec.from_device(Output::Stderr, &bytes([0xff, 0xfe])).unwrap();
+    exec.exit(ExitStatus::Code(3)).unwrap();
     let forward = Forward {
         destination: "ct-01".to_owned(),
         destination_port: 3389,
@@ -35,9 +35,9 @@ async fn a_session_of_four_channels_reads_back_as_it_was() {
         originator: "127.0.0.1:50000".parse().unwrap(),
     };
     let forward = recording.forward(3, forward).await.unwrap();
-    forward.from_device(Output::Stdout, &bytes("hello")).await.unwrap();
+    forward.from_device(Output::Stdout, &bytes("hello")).unwrap();
     forward.close(Some("the window ended")).await.unwrap();
-    recording.sftp(4).await.unwrap().from_person(&bytes([0, 0, 0, 5, 1, 0, 0, 0, 3])).await.unwrap();
+    recording.sftp(4).await.unwrap().from_person(&bytes([0, 0, 0, 5, 1, 0, 0, 0, 3])).unwrap();
 
     let summary = recording.finish(end()).await.unwrap();
 
@@ -82,7 +82,7 @@ async fn a_changed_missing_or_added_member_is_found_on_export() {
     let root = tempfile::tempdir().unwrap();
     let recording = started(root.path()).await;
     let terminal = recording.terminal(1, shell()).await.unwrap();
-    terminal.from_device(Output::Stdout, &bytes("evidence")).await.unwrap();
+    terminal.from_device(Output::Stdout, &bytes("evidence")).unwrap();
     let folder = recording.folder();
     assert!(!export(folder, std::io::sink()).unwrap().verified, "a live one has no manifest yet");
     recording.finish(end()).await.unwrap();
@@ -113,7 +113,7 @@ async fn nothing_is_recorded_after_the_end() {
     let recording = started(root.path()).await;
     let terminal = recording.terminal(1, shell()).await.unwrap();
     recording.finish(end()).await.unwrap();
-    let late = terminal.from_device(Output::Stdout, &bytes("late")).await;
+    let late = terminal.from_device(Output::Stdout, &bytes("late"));
     assert!(matches!(late, Err(RecordingError::Closed(_))), "{late:?}");
     assert!(matches!(recording.sftp(2).await, Err(RecordingError::Closed(_))));
     assert!(matches!(recording.finish(end()).await, Err(RecordingError::Closed(_))));
@@ -145,11 +145,11 @@ async fn a_malformed_channel_ends_alone() {
     let sftp = recording.sftp(1).await.unwrap();
     let terminal = recording.terminal(2, shell()).await.unwrap();
     for _ in 0..2 {
-        let error = sftp.from_person(&bytes([0xff; 16])).await.unwrap_err();
+        let error = sftp.from_person(&bytes([0xff; 16])).unwrap_err();
         assert!(error.is_malformed(), "{error}");
     }
     assert!(!recording.failed().is_cancelled());
-    terminal.from_device(Output::Stdout, &bytes("goes on")).await.unwrap();
+    terminal.from_device(Output::Stdout, &bytes("goes on")).unwrap();
     sftp.close(None).await.unwrap();
     let summary = recording.finish(end()).await.unwrap();
     assert!(summary.manifest.failure.is_none());
@@ -162,10 +162,10 @@ async fn characters_split_over_chunks_are_whole_and_lossy_ones_exact() {
     let recording = started(root.path()).await;
     let terminal = recording.terminal(1, shell()).await.unwrap();
     for byte in "漢字😀é".bytes() {
-        terminal.from_device(Output::Stdout, &bytes([byte])).await.unwrap();
+        terminal.from_device(Output::Stdout, &bytes([byte])).unwrap();
     }
-    terminal.from_device(Output::Stdout, &bytes(b"\x8a\xbf\x8e\x9a Shift_JIS")).await.unwrap();
-    terminal.from_device(Output::Stdout, &bytes(b"\xe6\xbc")).await.unwrap();
+    terminal.from_device(Output::Stdout, &bytes(b"\x8a\xbf\x8e\x9a Shift_JIS")).unwrap();
+    terminal.from_device(Output::Stdout, &bytes(b"\xe6\xbc")).unwrap();
     terminal.notice("notice").await.unwrap();
     recording.finish(end()).await.unwrap();
 
@@ -190,7 +190,7 @@ async fn intervals_do_not_drift() {
     let terminal = recording.terminal(1, shell()).await.unwrap();
     let opened = before.elapsed();
     for _ in 0..2000 {
-        terminal.from_device(Output::Stdout, &bytes("x")).await.unwrap();
+        terminal.from_device(Output::Stdout, &bytes("x")).unwrap();
     }
     let least = before.elapsed() - opened;
     terminal.close(None).await.unwrap();
@@ -215,7 +215,7 @@ async fn a_live_session_is_followed_to_its_end() {
         replay::follow(&folder, |piece| send.send(piece).map_or(ControlFlow::Break(()), |()| ControlFlow::Continue(())))
     });
     for word in ["one", "two"] {
-        terminal.from_device(Output::Stdout, &bytes(word)).await.unwrap();
+        terminal.from_device(Output::Stdout, &bytes(word)).unwrap();
         loop {
             match seen.recv().await.unwrap() {
                 Seen::Event(1, event) if event.what == Happening::Output(word.to_owned()) => break,
@@ -225,7 +225,7 @@ async fn a_live_session_is_followed_to_its_end() {
         }
     }
     let exec = recording.stream(2, "id".to_owned()).await.unwrap();
-    exec.from_device(Output::Stdout, &bytes("uid=0")).await.unwrap();
+    exec.from_device(Output::Stdout, &bytes("uid=0")).unwrap();
     recording.finish(end()).await.unwrap();
     let mut all = Vec::new();
     while let Some(piece) = seen.recv().await {
@@ -245,13 +245,13 @@ async fn scp_is_read_along_with_the_raw_bytes() {
     let root = tempfile::tempdir().unwrap();
     let recording = started(root.path()).await;
     let exec = recording.stream(1, "scp -t /tmp/fw.bin".to_owned()).await.unwrap();
-    exec.from_device(Output::Stdout, &bytes([0])).await.unwrap();
-    exec.from_person(&bytes("C0644 5 fw.bin\n")).await.unwrap();
-    exec.from_device(Output::Stdout, &bytes([0])).await.unwrap();
-    exec.from_person(&bytes("hel")).await.unwrap();
-    exec.from_person(&bytes("lo\0")).await.unwrap();
+    exec.from_device(Output::Stdout, &bytes([0])).unwrap();
+    exec.from_person(&bytes("C0644 5 fw.bin\n")).unwrap();
+    exec.from_device(Output::Stdout, &bytes([0])).unwrap();
+    exec.from_person(&bytes("hel")).unwrap();
+    exec.from_person(&bytes("lo\0")).unwrap();
     assert!(exec.completed_transfers().is_empty(), "the device has not taken it yet");
-    exec.from_device(Output::Stdout, &bytes([0])).await.unwrap();
+    exec.from_device(Output::Stdout, &bytes([0])).unwrap();
     let transfers = exec.completed_transfers();
     assert_eq!(transfers.len(), 1);
     let transfer = &transfers[0];
@@ -261,9 +261,9 @@ async fn scp_is_read_along_with_the_raw_bytes() {
     let copy = recording.folder().join(transfer.kept_copy.as_ref().unwrap());
     assert_eq!(std::fs::read(copy).unwrap(), b"hello");
 
-    exec.from_person(&bytes("C0644 9 torn\n")).await.unwrap();
-    exec.from_device(Output::Stdout, &bytes([0])).await.unwrap();
-    exec.from_person(&bytes("half")).await.unwrap();
+    exec.from_person(&bytes("C0644 9 torn\n")).unwrap();
+    exec.from_device(Output::Stdout, &bytes([0])).unwrap();
+    exec.from_person(&bytes("half")).unwrap();
     let left = exec.close(Some("cut")).await.unwrap();
     assert_eq!((left.len(), left[0].complete, left[0].size), (1, false, 4));
     recording.finish(end()).await.unwrap();

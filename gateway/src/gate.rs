@@ -16,11 +16,14 @@ use sekimori_policy::id::DeviceId;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// The running gateway.
 pub struct Gate {
+    /// The runtime of what outlives a person's connection; each connection has one of its own.
+    pub home: Handle,
     config: RwLock<Arc<Config>>,
     reconfigured: AtomicBool,
     /// State and events.
@@ -68,11 +71,12 @@ pub struct Parts {
 }
 
 impl Gate {
-    /// Puts the parts together.
+    /// Puts the parts together, within the runtime that is to outlive all connections.
     #[must_use]
     pub fn new(config: Config, parts: Parts) -> Self {
         let Parts { store, recordings, user_ca, host_ca, host_keys, passwords, instance } = parts;
         Self {
+            home: Handle::current(),
             config: RwLock::new(Arc::new(config)),
             reconfigured: AtomicBool::new(false),
             store,

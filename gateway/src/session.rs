@@ -183,7 +183,7 @@ pub async fn open(
     });
     gate.live.insert(&session);
     let supervisor = supervise::supervise(gate.clone(), session.clone(), hang_up);
-    gate.sessions.spawn(supervisor);
+    gate.sessions.spawn_on(supervisor, &gate.home);
     // What changed between the reading of the facts and now has been seen by nobody on this session's behalf.
     live::look_at(gate, &session).await;
     Ok(session)

@@ -289,19 +289,16 @@ impl Shared {
         work: impl FnOnce(Arc<Self>) -> Result<T, RecordingError> + Send + 'static,
     ) -> Result<T, RecordingError> {
         let shared = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || {
-            let outcome = work(Arc::clone(&shared));
-            if let Err(error) = &outcome {
-                shared.note(error);
-            }
-            outcome
-        })
-        .await;
+        let done = tokio::task::spawn_blocking(move || shared.noted(work(Arc::clone(&shared)))).await;
         done.unwrap_or_else(|_| {
             let error = interrupted();
             self.note(&error);
             Err(error)
         })
+    }
+
+    fn noted<T>(&self, outcome: Result<T, RecordingError>) -> Result<T, RecordingError> {
+        outcome.inspect_err(|error| self.note(error))
     }
 
     fn note(&self, error: &RecordingError) {

@@ -1,11 +1,9 @@
 //! The place where a pump shows its bytes to the recording before it forwards them.
 //!
-//! Writes run on tokio's blocking threads, one at a time for each channel: a stalled disk holds up the pumps that wait
-//! for it, and no runtime thread. There is no queue: each pump waits for its own write, so the memory under way is what
-//! it hands over at a time. (Measured on two busy cores with 32 KiB chunks, hashing included: 350 to 390 MiB/s and 60 µs a
-//! keystroke; a thread of our own for each recording came to 200 MiB/s. Writing on the runtime's own threads is
-//! faster, until the disk stalls.) A caller that goes away half way does not undo the write: what is not forwarded may
-//! be on record, never the other way round.
+//! Bytes are written by the thread that carries them: it serves one person's connection and no other, so a disk that
+//! stalls holds up whoever it cannot record, and nobody else. There is no queue and no hand-over between threads; the
+//! memory under way is what a pump hands over at a time. What others add — notices, the end — is written on a thread of
+//! its own, since who asks for it may be waiting for many sessions.
 
 use super::channel::Channel;
 use super::values::{ExitStatus, Output, Transfer};
@@ -30,12 +28,12 @@ impl Tap {
     }
 
     /// Records bytes of the device. Forward them to the person only after this returned `Ok`: then the kernel has them.
+    /// Waits for the disk.
     ///
     /// # Errors
     /// [`RecordingError::Malformed`] ends this channel; every other error ends the session.
-    pub async fn from_device(&self, output: Output, chunks: &[Bytes]) -> Result<(), RecordingError> {
-        let chunks = chunks.to_vec();
-        self.act(move |channel, at| chunks.iter().try_for_each(|data| channel.device_sent(at, output, data))).await
+    pub fn from_device(&self, output: Output, chunks: &[Bytes]) -> Result<(), RecordingError> {
+        self.act(|channel, at| chunks.iter().try_for_each(|data| channel.device_sent(at, output, data)))
     }
 
     /// Records bytes of the person: of a terminal their number, of everything else the bytes. Forward them to the
@@ -43,9 +41,8 @@ impl Tap {
     ///
     /// # Errors
     /// [`RecordingError::Malformed`] ends this channel; every other error ends the session.
-    pub async fn from_person(&self, chunks: &[Bytes]) -> Result<(), RecordingError> {
-        let chunks = chunks.to_vec();
-        self.act(move |channel, at| chunks.iter().try_for_each(|data| channel.person_sent(at, data))).await
+    pub fn from_person(&self, chunks: &[Bytes]) -> Result<(), RecordingError> {
+        self.act(|channel, at| chunks.iter().try_for_each(|data| channel.person_sent(at, data)))
     }
 
     /// Records what the gateway itself is about to show in the channel. In a terminal it is output, and marked.
@@ -54,23 +51,23 @@ impl Tap {
     /// As [`Tap::from_device`].
     pub async fn notice(&self, text: &str) -> Result<(), RecordingError> {
         let text = text.to_owned();
-        self.act(move |channel, at| channel.notice(at, &text)).await
+        self.act_elsewhere(move |channel, at| channel.notice(at, &text)).await
     }
 
     /// Records a new window size in characters. Channels without a terminal ignore it.
     ///
     /// # Errors
     /// As [`Tap::from_device`].
-    pub async fn resize(&self, cols: u16, rows: u16) -> Result<(), RecordingError> {
-        self.act(move |channel, at| channel.resize(at, cols, rows)).await
+    pub fn resize(&self, cols: u16, rows: u16) -> Result<(), RecordingError> {
+        self.act(|channel, at| channel.resize(at, cols, rows))
     }
 
     /// Records how the command ended.
     ///
     /// # Errors
     /// As [`Tap::from_device`].
-    pub async fn exit(&self, status: ExitStatus) -> Result<(), RecordingError> {
-        self.act(move |channel, at| channel.exit(at, status)).await
+    pub fn exit(&self, status: ExitStatus) -> Result<(), RecordingError> {
+        self.act(|channel, at| channel.exit(at, status))
     }
 
     /// Closes the channel's record: everything is on disk, transfers under way are marked incomplete. Returns the
@@ -80,7 +77,7 @@ impl Tap {
     /// What the file system said; the session must end.
     pub async fn close(&self, reason: Option<&str>) -> Result<Vec<Transfer>, RecordingError> {
         let reason = reason.map(str::to_owned);
-        self.act(move |channel, at| channel.close(at, reason)).await?;
+        self.act_elsewhere(move |channel, at| channel.close(at, reason)).await?;
         Ok(self.completed_transfers())
     }
 
@@ -91,21 +88,32 @@ impl Tap {
         std::mem::take(&mut *lock(&self.completed))
     }
 
-    async fn act(
+    fn act(
+        &self,
+        act: impl FnOnce(&mut Channel, DateTime<Utc>) -> Result<(), RecordingError>,
+    ) -> Result<(), RecordingError> {
+        self.shared.noted(self.acted(act))
+    }
+
+    /// The same on a thread of its own, to its end even if the caller goes away.
+    async fn act_elsewhere(
         &self,
         act: impl FnOnce(&mut Channel, DateTime<Utc>) -> Result<(), RecordingError> + Send + 'static,
     ) -> Result<(), RecordingError> {
         let tap = self.clone();
-        self.shared
-            .on_disk(move |shared| {
-                shared.check()?;
-                let mut channel = lock(&tap.channel);
-                // While this waited for the lock, the write before it may have failed.
-                shared.check()?;
-                let outcome = act(&mut channel, shared.now());
-                lock(&tap.completed).extend(channel.drain());
-                outcome
-            })
-            .await
+        self.shared.on_disk(move |_| tap.acted(act)).await
+    }
+
+    fn acted(
+        &self,
+        act: impl FnOnce(&mut Channel, DateTime<Utc>) -> Result<(), RecordingError>,
+    ) -> Result<(), RecordingError> {
+        self.shared.check()?;
+        let mut channel = lock(&self.channel);
+        // While this waited for the lock, the write before it may have failed.
+        self.shared.check()?;
+        let outcome = act(&mut channel, self.shared.now());
+        lock(&self.completed).extend(channel.drain());
+        outcome
     }
 }

@@ -68,7 +68,7 @@ impl Pass for Up<'_> {
 
     async fn data(&mut self, data: Data) -> Result<(), Outcome> {
         self.session.sent_to_device(data.len());
-        self.tap.from_person(&data.chunks).await.map_err(Outcome::Recorder)?;
+        self.tap.from_person(&data.chunks).map_err(Outcome::Recorder)?;
         for chunk in &data.chunks {
             self.device.write_all(chunk).await.map_err(|_| Outcome::DeviceLost)?;
         }
@@ -96,7 +96,7 @@ async fn down(mut device: OwnedReadHalf, screen: &Screen, tap: &Tap, session: &S
         }
         let data = buffer.split().freeze();
         session.came_from_device(data.len());
-        if let Err(fault) = tap.from_device(Output::Stdout, std::slice::from_ref(&data)).await {
+        if let Err(fault) = tap.from_device(Output::Stdout, std::slice::from_ref(&data)) {
             return Outcome::Recorder(fault);
         }
         if screen.write.data_bytes(data).await.is_err() {

@@ -183,7 +183,7 @@ impl Pass for Up<'_> {
             return Ok(());
         }
         self.session.sent_to_device(data.len());
-        self.tap.from_person(&data.chunks).await.map_err(Outcome::Recorder)?;
+        self.tap.from_person(&data.chunks).map_err(Outcome::Recorder)?;
         for chunk in data.chunks {
             self.device.data_bytes(chunk).await.map_err(|_| Outcome::DeviceLost)?;
         }
@@ -195,7 +195,7 @@ impl Pass for Up<'_> {
             ChannelMsg::Eof => self.device.eof().await.map_err(|_| Outcome::DeviceLost)?,
             ChannelMsg::WindowChange { col_width, row_height, pix_width, pix_height } => {
                 let (columns, rows) = (cells(col_width), cells(row_height));
-                self.tap.resize(columns, rows).await.map_err(Outcome::Recorder)?;
+                self.tap.resize(columns, rows).map_err(Outcome::Recorder)?;
                 self.device
                     .window_change(col_width, row_height, pix_width, pix_height)
                     .await
@@ -236,7 +236,7 @@ impl Pass for Down<'_> {
     async fn data(&mut self, data: Data) -> Result<(), Outcome> {
         self.session.came_from_device(data.len());
         let output = if data.extended.is_some() { Output::Stderr } else { Output::Stdout };
-        self.tap.from_device(output, &data.chunks).await.map_err(Outcome::Recorder)?;
+        self.tap.from_device(output, &data.chunks).map_err(Outcome::Recorder)?;
         let write = &self.screen.write;
         for chunk in data.chunks {
             match data.extended {
@@ -256,13 +256,13 @@ impl Pass for Down<'_> {
             ChannelMsg::Failure => self.answered(false).await?,
             ChannelMsg::ExitStatus { exit_status } => {
                 self.exited = true;
-                self.tap.exit(ExitStatus::Code(exit_status)).await.map_err(Outcome::Recorder)?;
+                self.tap.exit(ExitStatus::Code(exit_status)).map_err(Outcome::Recorder)?;
                 write.exit_status(exit_status).await.map_err(gone)?;
             }
             ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, lang_tag } => {
                 self.exited = true;
                 let status = ExitStatus::Signal(format!("{signal_name:?}"));
-                self.tap.exit(status).await.map_err(Outcome::Recorder)?;
+                self.tap.exit(status).map_err(Outcome::Recorder)?;
                 let handle = &self.screen.handle;
                 let told =
                     handle.exit_signal_request(self.screen.id, signal_name, core_dumped, error_message, lang_tag);

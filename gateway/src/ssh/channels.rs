@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 /// How long a client may take to leave by itself once its last channel is closed; and again, once it is told to.
@@ -35,6 +36,8 @@ pub struct Connection {
     pub line: Line,
     caller: OnceLock<SignedIn>,
     closed: CancellationToken,
+    /// What serves its channels; the connection's thread ends after the last.
+    pub tasks: TaskTracker,
     /// Its channels at once, with those of the connections within it.
     channels: Arc<AtomicUsize>,
     sessions: Mutex<Vec<Arc<Session>>>,
@@ -86,6 +89,7 @@ impl Connection {
             line,
             caller: OnceLock::new(),
             closed: CancellationToken::new(),
+            tasks: TaskTracker::new(),
             channels,
             sessions: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
@@ -117,7 +121,7 @@ impl Connection {
         };
         reply.accept().await;
         let connection = self.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             if let Some(signed_in) = connection.caller.get() {
                 start::session_channel(&connection, signed_in, channel).await;
             }
@@ -138,7 +142,7 @@ impl Connection {
             return reply.reject(ChannelOpenFailure::ResourceShortage).await;
         };
         let connection = self.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             if let Some(signed_in) = connection.caller.get() {
                 let forward = forward::Forward { host, port, originator };
                 forward::forward_channel(&connection, signed_in, channel, forward, reply).await;

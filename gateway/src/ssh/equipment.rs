@@ -215,7 +215,7 @@ fn configuration(host_keys: &[Algorithm], legacy: &BTreeSet<Legacy>) -> Arc<clie
         preferred: towards_equipment(host_keys, legacy),
         // russh takes no smaller groups than 2048 bits.
         gex: GexParams::new(2048, 3072, 8192).unwrap_or_default(),
-        channel_buffer_size: 256,
+        channel_buffer_size: super::server::QUEUE,
         // Never counted: while a slow person holds the reading back, answers wait in the socket unread. Whether the
         // device is gone is the kernel's to find out (see `connect`).
         keepalive_interval: Some(Duration::from_secs(30)),

@@ -1,11 +1,12 @@
 //! The listener: who may speak to us at all, and one connection's russh handler.
 //!
-//! The source is checked before a single byte is sent, so a stranger learns nothing, not even that this is SSH.
+//! The source is checked before a single byte is sent, so a stranger learns nothing, not even that this is SSH. Whoever
+//! is admitted gets a thread, which serves that connection and no other.
 //! The handler only translates: signing in is [`super::login`]'s, channels are [`super::channels`]'s.
 
 use super::algorithms;
 use super::channels::Connection;
-use super::door::Door;
+use super::door::{Door, Place};
 use super::jump::Jumped;
 use super::line::Line;
 use super::login::Login;
@@ -38,7 +39,11 @@ pub async fn serve(gate: Arc<Gate>, door: Arc<Door>, listener: TcpListener) {
         match accepted {
             Ok((socket, peer)) => {
                 let (gate, door, configuration) = (gate.clone(), door.clone(), configuration.clone());
-                tokio::spawn(async move { connection(&gate, &door, configuration, socket, peer).await });
+                tokio::spawn(async move {
+                    if let Some(admitted) = admit(&gate, &door, socket, peer).await {
+                        admitted.on_a_thread_of_its_own(gate, configuration);
+                    }
+                });
             }
             Err(fault) => {
                 // Out of file descriptors, most likely: wait for some to be closed.
@@ -48,6 +53,9 @@ pub async fn serve(gate: Arc<Gate>, door: Arc<Door>, listener: TcpListener) {
         }
     }
 }
+
+/// Messages that wait between the tasks of one connection.
+pub const QUEUE: usize = 16;
 
 /// How SSH is spoken towards people.
 pub fn configuration(gate: &Gate) -> russh::server::Config {
@@ -61,8 +69,9 @@ pub fn configuration(gate: &Gate) -> russh::server::Config {
         keys: algorithms::host_keys(gate.config().ssh.algorithms, &gate.host_keys),
         preferred: algorithms::towards_people(gate.config().ssh.algorithms),
         limits: Limits::new(1 << 30, 1 << 30, Duration::from_secs(3600)),
-        // Messages, not bytes: the pumps drain at once, and what may be outstanding is bounded by the window.
-        channel_buffer_size: 256,
+        // Messages, not bytes. The pumps drain at once; short queues keep what passes through in the processor's cache.
+        channel_buffer_size: QUEUE,
+        event_buffer_size: QUEUE,
         // Answers to keepalives reset it, so that nobody idle is hit: it ends who said goodbye and never hung up.
         inactivity_timeout: Some(Duration::from_secs(300)),
         keepalive_interval: Some(Duration::from_secs(30)),
@@ -72,32 +81,66 @@ pub fn configuration(gate: &Gate) -> russh::server::Config {
     }
 }
 
-/// One connection, from its first byte to its last.
-async fn connection(
-    gate: &Arc<Gate>,
-    door: &Arc<Door>,
-    configuration: Arc<russh::server::Config>,
-    mut socket: TcpStream,
-    peer: SocketAddr,
-) {
-    let grace = Duration::from_secs(gate.config().ssh.login_grace_seconds);
-    let Ok(Some(source)) = tokio::time::timeout(grace, source(gate, &mut socket, peer)).await else { return };
-    match gate.store.source_is_allowed_by_anybody(source).await {
-        Ok(true) => {}
-        Ok(false) => return door.turn_away(gate, source).await,
-        Err(fault) => return tracing::error!(%fault, "a connection was refused: the database does not answer"),
-    }
-    let Some(_place) = door.enter(&gate.config().ssh, source) else { return };
-    if socket.set_nodelay(true).is_err() {
-        return;
-    }
-    let Ok((socket, cuttable)) = Cuttable::new(socket) else { return };
-    let shared = Connection::new(gate.clone(), source, Line::Socket(cuttable));
-    let login = Login::new(gate.clone(), source);
-    speak(configuration, ReadAhead::new(socket), Entry::Factors(login), &shared).await;
+/// A connection whose source may speak to us.
+struct Admitted {
+    socket: std::net::TcpStream,
+    source: Source,
+    _place: Place,
 }
 
-/// Speaks SSH on a stream until it ends. Who has not signed in within the grace time is cut off.
+/// Asks whether this source may speak to us at all, before a byte is sent. `None`: turned away.
+async fn admit(gate: &Gate, door: &Arc<Door>, mut socket: TcpStream, peer: SocketAddr) -> Option<Admitted> {
+    let grace = Duration::from_secs(gate.config().ssh.login_grace_seconds);
+    let source = tokio::time::timeout(grace, source(gate, &mut socket, peer)).await.ok()??;
+    match gate.store.source_is_allowed_by_anybody(source).await {
+        Ok(true) => {}
+        Ok(false) => {
+            door.turn_away(gate, source).await;
+            return None;
+        }
+        Err(fault) => {
+            tracing::error!(%fault, "a connection was refused: the database does not answer");
+            return None;
+        }
+    }
+    let place = door.enter(&gate.config().ssh, source)?;
+    socket.set_nodelay(true).ok()?;
+    Some(Admitted { socket: socket.into_std().ok()?, source, _place: place })
+}
+
+impl Admitted {
+    /// Serves the connection with all that belongs to it — both its SSH sides, pumps, recording — on one thread. Bytes
+    /// then pass from hand to hand without waking anybody, a disk that stalls holds up only those whom it cannot record,
+    /// and the system shares the processors out fairly: who types is served before who floods.
+    fn on_a_thread_of_its_own(self, gate: Arc<Gate>, configuration: Arc<russh::server::Config>) {
+        let source = self.source;
+        let serving = std::thread::Builder::new().name("connection".into()).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build();
+            match runtime {
+                Ok(runtime) => {
+                    runtime.block_on(self.serve(gate, configuration));
+                    // The name of a device may still be looked up for nobody: that is not waited for.
+                    runtime.shutdown_background();
+                }
+                Err(fault) => tracing::error!(%source, %fault, "a connection was refused: no runtime for it"),
+            }
+        });
+        if let Err(fault) = serving {
+            tracing::error!(%source, %fault, "a connection was refused: no thread for it");
+        }
+    }
+
+    async fn serve(self, gate: Arc<Gate>, configuration: Arc<russh::server::Config>) {
+        let Ok(socket) = TcpStream::from_std(self.socket) else { return };
+        let Ok((socket, cuttable)) = Cuttable::new(socket) else { return };
+        let login = Login::new(gate.clone(), self.source);
+        let connection = Connection::new(gate, self.source, Line::Socket(cuttable));
+        speak(configuration, ReadAhead::new(socket), Entry::Factors(login), &connection).await;
+    }
+}
+
+/// Speaks SSH on a stream until it ends and its channels are done. Who has not signed in within the grace time is cut
+/// off.
 pub async fn speak<S>(configuration: Arc<russh::server::Config>, stream: S, entry: Entry, connection: &Arc<Connection>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -106,20 +149,21 @@ where
     let handler = Gatekeeper { entry, shared: connection.clone() };
     let running = tokio::time::timeout(grace, russh::server::run_stream(configuration, stream, handler)).await;
     let Ok(Ok(mut running)) = running else { return };
-    tokio::select! {
-        ended = &mut running => return finished(ended),
-        () = tokio::time::sleep(grace) => {}
-    }
-    if !connection.signed_in() {
-        connection.line.cut();
-    }
-    finished(running.await);
-}
-
-fn finished(ended: Result<(), Fault>) {
+    let ended = tokio::select! {
+        ended = &mut running => ended,
+        () = tokio::time::sleep(grace) => {
+            if !connection.signed_in() {
+                connection.line.cut();
+            }
+            running.await
+        }
+    };
     if let Err(fault) = ended {
         tracing::debug!(%fault, "a connection ended");
     }
+    // Each still has its end to write down.
+    connection.tasks.close();
+    connection.tasks.wait().await;
 }
 
 /// The address that counts: the socket's, or a configured proxy's word, and nothing else.

@@ -156,7 +156,7 @@ async fn reach(
     let caller = &signed_in.caller;
     let language = caller.language();
     // A task of its own: a client that leaves meanwhile must not leave half a session behind.
-    let opening_session = tokio::spawn({
+    let opening_session = connection.tasks.spawn({
         let (connection, caller, device) = (connection.clone(), caller.clone(), device.clone());
         let account = account.map(str::to_owned);
         async move { connection.session(&caller, &device, account.as_deref()).await }

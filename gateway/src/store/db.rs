@@ -3,6 +3,7 @@
 //! Everything above this file is written once. What differs — connecting, beginning, the column decoders — is here.
 
 use super::error::StoreError;
+use super::home::Home;
 use crate::config::Database;
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
@@ -22,8 +23,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// are not, and writers who wait never take the connections that readers need.
 const READERS: u32 = 16;
 
-/// The database. On SQLite the readers' connections cannot write (`query_only`).
-pub(super) enum Db {
+/// The database.
+pub(super) struct Db {
+    pub(super) pools: Pools,
+    home: Home,
+}
+
+/// Its connections. On SQLite the readers' cannot write (`query_only`).
+pub(super) enum Pools {
     Sqlite { readers: SqlitePool, writer: SqlitePool },
     Postgres { readers: PgPool, writer: PgPool },
 }
@@ -31,51 +38,67 @@ pub(super) enum Db {
 impl Db {
     /// Connects. A missing SQLite file is an error: only `create` makes it.
     pub(super) async fn connect(database: &Database) -> Result<Self, StoreError> {
-        match database {
-            Database::Sqlite(path) => connect_sqlite(path).await,
-            Database::Postgres { url, ca } => connect_postgres(url, ca.as_deref()).await,
-        }
+        let pools = match database {
+            Database::Sqlite(path) => connect_sqlite(path).await?,
+            Database::Postgres { url, ca } => connect_postgres(url, ca.as_deref()).await?,
+        };
+        Ok(Self { pools, home: Home::here() })
     }
 
     /// A transaction that reads one consistent state.
     pub(super) async fn read(&self) -> Result<Tx, StoreError> {
-        Ok(match self {
-            Self::Sqlite { readers, .. } => Tx::Sqlite(readers.begin().await?),
-            Self::Postgres { readers, .. } => {
-                Tx::Postgres(readers.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
-            }
-        })
+        let begun = async {
+            Ok(match &self.pools {
+                Pools::Sqlite { readers, .. } => Open::Sqlite(readers.begin().await?),
+                Pools::Postgres { readers, .. } => {
+                    Open::Postgres(readers.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+                }
+            })
+        };
+        self.opened(self.home.within(begun).await)
     }
 
     /// A transaction that may write. Writers take turns on both databases, so that what a writer has read stays true
     /// until it commits, and events commit in the order of their numbers.
     pub(super) async fn write(&self) -> Result<Tx, StoreError> {
-        match self {
-            Self::Sqlite { writer, .. } => Ok(Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)),
-            Self::Postgres { writer, .. } => {
-                let mut tx = Tx::Postgres(writer.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?);
-                tx.rows("SELECT last FROM event_counter WHERE id = 1 FOR UPDATE", Vec::new()).await?;
-                Ok(tx)
-            }
+        let begun = async {
+            Ok(match &self.pools {
+                Pools::Sqlite { writer, .. } => Open::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+                Pools::Postgres { writer, .. } => {
+                    Open::Postgres(writer.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?)
+                }
+            })
+        };
+        let mut tx = self.opened(self.home.within(begun).await)?;
+        if matches!(self.pools, Pools::Postgres { .. }) {
+            tx.rows("SELECT last FROM event_counter WHERE id = 1 FOR UPDATE", Vec::new()).await?;
         }
+        Ok(tx)
+    }
+
+    fn opened(&self, begun: Result<Open, StoreError>) -> Result<Tx, StoreError> {
+        Ok(Tx { open: Some(begun?), home: self.home.clone() })
     }
 
     /// One statement that is a transaction of its own.
     pub(super) async fn run_alone(&self, sql: &'static str, args: Vec<Arg>) -> Result<u64, StoreError> {
-        Ok(match self {
-            Self::Sqlite { writer, .. } => bind_sqlite(sql, args).execute(writer).await?.rows_affected(),
-            Self::Postgres { writer, .. } => bind_postgres(sql, args).execute(writer).await?.rows_affected(),
-        })
+        let run = async {
+            Ok(match &self.pools {
+                Pools::Sqlite { writer, .. } => bind_sqlite(sql, args).execute(writer).await?.rows_affected(),
+                Pools::Postgres { writer, .. } => bind_postgres(sql, args).execute(writer).await?.rows_affected(),
+            })
+        };
+        self.home.within(run).await
     }
 
     /// Lets go of every connection.
     pub(super) async fn close(&self) {
-        match self {
-            Self::Sqlite { readers, writer } => {
+        match &self.pools {
+            Pools::Sqlite { readers, writer } => {
                 readers.close().await;
                 writer.close().await;
             }
-            Self::Postgres { readers, writer } => {
+            Pools::Postgres { readers, writer } => {
                 readers.close().await;
                 writer.close().await;
             }
@@ -83,7 +106,7 @@ impl Db {
     }
 }
 
-async fn connect_sqlite(path: &Path) -> Result<Db, StoreError> {
+async fn connect_sqlite(path: &Path) -> Result<Pools, StoreError> {
     if !path.is_file() {
         return Err(StoreError::NotCreated { place: path.display().to_string() });
     }
@@ -100,7 +123,7 @@ async fn connect_sqlite(path: &Path) -> Result<Db, StoreError> {
         .max_connections(READERS)
         .acquire_timeout(PATIENCE)
         .connect_lazy_with(options.pragma("query_only", "ON"));
-    Ok(Db::Sqlite { readers, writer })
+    Ok(Pools::Sqlite { readers, writer })
 }
 
 /// Whether the server is on this machine: a socket of the file system, or loopback.
@@ -111,7 +134,7 @@ fn is_local(options: &PgConnectOptions) -> bool {
     loopback || host.starts_with('/') || options.get_socket().is_some()
 }
 
-async fn connect_postgres(url: &str, ca: Option<&Path>) -> Result<Db, StoreError> {
+async fn connect_postgres(url: &str, ca: Option<&Path>) -> Result<Pools, StoreError> {
     let mut options = PgConnectOptions::from_str(url)
         .map_err(|fault| StoreError::Url(fault.to_string()))?
         .application_name("sekimori")
@@ -148,7 +171,7 @@ async fn connect_postgres(url: &str, ca: Option<&Path>) -> Result<Db, StoreError
     let pool = PgPoolOptions::new().acquire_timeout(PATIENCE);
     let writer = pool.clone().max_connections(1).connect_with(options.clone()).await?;
     let readers = pool.max_connections(READERS).connect_lazy_with(options);
-    Ok(Db::Postgres { readers, writer })
+    Ok(Pools::Postgres { readers, writer })
 }
 
 /// A value bound to a query.
@@ -203,36 +226,69 @@ binder!(bind_sqlite, Sqlite);
 binder!(bind_postgres, Postgres);
 
 /// An open transaction; dropping it undoes it.
-pub(super) enum Tx {
+pub(super) struct Tx {
+    /// There until it is committed or dropped.
+    open: Option<Open>,
+    home: Home,
+}
+
+enum Open {
     Sqlite(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
 }
 
 impl Tx {
     pub(super) async fn rows(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
-        Ok(match self {
-            Self::Sqlite(tx) => {
-                bind_sqlite(sql, args).fetch_all(&mut **tx).await?.into_iter().map(Row::Sqlite).collect()
-            }
-            Self::Postgres(tx) => {
-                bind_postgres(sql, args).fetch_all(&mut **tx).await?.into_iter().map(Row::Postgres).collect()
-            }
+        let Self { open, home } = self;
+        home.within(async {
+            Ok(match open {
+                Some(Open::Sqlite(tx)) => {
+                    bind_sqlite(sql, args).fetch_all(&mut **tx).await?.into_iter().map(Row::Sqlite).collect()
+                }
+                Some(Open::Postgres(tx)) => {
+                    bind_postgres(sql, args).fetch_all(&mut **tx).await?.into_iter().map(Row::Postgres).collect()
+                }
+                None => return Err(over()),
+            })
         })
+        .await
     }
 
     pub(super) async fn run(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64, StoreError> {
-        Ok(match self {
-            Self::Sqlite(tx) => bind_sqlite(sql, args).execute(&mut **tx).await?.rows_affected(),
-            Self::Postgres(tx) => bind_postgres(sql, args).execute(&mut **tx).await?.rows_affected(),
+        let Self { open, home } = self;
+        home.within(async {
+            Ok(match open {
+                Some(Open::Sqlite(tx)) => bind_sqlite(sql, args).execute(&mut **tx).await?.rows_affected(),
+                Some(Open::Postgres(tx)) => bind_postgres(sql, args).execute(&mut **tx).await?.rows_affected(),
+                None => return Err(over()),
+            })
         })
+        .await
     }
 
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx) => tx.commit().await?,
-        }
-        Ok(())
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        let open = self.open.take();
+        self.home
+            .within(async {
+                match open {
+                    Some(Open::Sqlite(tx)) => tx.commit().await?,
+                    Some(Open::Postgres(tx)) => tx.commit().await?,
+                    None => return Err(over()),
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// A transaction that is committed already. (It is consumed by that, so nobody can ask.)
+fn over() -> StoreError {
+    sqlx::Error::PoolClosed.into()
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        self.home.let_go(self.open.take());
     }
 }
 

@@ -14,6 +14,7 @@ mod error;
 mod events;
 mod factors;
 mod facts;
+mod home;
 mod ledger;
 mod locks;
 mod persons;

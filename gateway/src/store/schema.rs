@@ -2,6 +2,7 @@
 
 use super::Store;
 use super::change::document;
+use super::db::Pools;
 use super::db::{Db, args};
 use super::error::StoreError;
 use crate::config::Database;
@@ -86,9 +87,9 @@ pub(super) fn remove_file(path: &Path) {
 
 /// The newest migration applied, if any; a newer one than ours is refused before anything is touched.
 async fn applied(db: &Db) -> Result<Option<i64>, StoreError> {
-    let (found, migrator) = match db {
-        Db::Sqlite { writer, .. } => (newest(&mut *writer.acquire().await?, &SQLITE).await?, &SQLITE),
-        Db::Postgres { writer, .. } => (newest(&mut *writer.acquire().await?, &POSTGRES).await?, &POSTGRES),
+    let (found, migrator) = match &db.pools {
+        Pools::Sqlite { writer, .. } => (newest(&mut *writer.acquire().await?, &SQLITE).await?, &SQLITE),
+        Pools::Postgres { writer, .. } => (newest(&mut *writer.acquire().await?, &POSTGRES).await?, &POSTGRES),
     };
     let known = migrator.iter().map(|migration| migration.version).max().unwrap_or_default();
     match found {
@@ -104,9 +105,9 @@ async fn newest(connection: &mut impl Migrate, migrator: &Migrator) -> Result<Op
 }
 
 async fn migrate(db: &Db) -> Result<(), StoreError> {
-    match db {
-        Db::Sqlite { writer, .. } => SQLITE.run(writer).await?,
-        Db::Postgres { writer, .. } => POSTGRES.run(writer).await?,
+    match &db.pools {
+        Pools::Sqlite { writer, .. } => SQLITE.run(writer).await?,
+        Pools::Postgres { writer, .. } => POSTGRES.run(writer).await?,
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ pub enum Attempt {
     /// A stored key, with the hash that an RSA key signs with.
     Key(PrivateKeyWithHashAlg),
     /// A certificate of the gateway's authority.
-    Certificate(Arc<PrivateKey>, Certificate),
+    Certificate(Arc<PrivateKey>, Box<Certificate>),
 }
 
 /// A certificate towards equipment is used at once; some minutes allow for clocks that differ.
@@ -47,7 +47,7 @@ pub async fn attempts(
             let minutes = CERTIFICATE_MINUTES;
             let certificate =
                 gate.user_ca.issue_for_equipment(key.public_key(), account, key_id, Utc::now(), minutes)?;
-            return Ok(vec![Attempt::Certificate(Arc::new(key), certificate)]);
+            return Ok(vec![Attempt::Certificate(Arc::new(key), Box::new(certificate))]);
         }
         Credential::PrivateKey(pem) => Arc::new(PrivateKey::from_openssh(pem.as_bytes()).map_err(unusable)?),
     };
@@ -95,7 +95,7 @@ impl Attempt {
             Self::Password(password) => return with_password(connection, account, &password).await,
             Self::Key(key) => connection.authenticate_publickey(account, key).await?,
             Self::Certificate(key, certificate) => {
-                connection.authenticate_openssh_cert(account, key, certificate).await?
+                connection.authenticate_openssh_cert(account, key, *certificate).await?
             }
         };
         Ok(matches!(result, AuthResult::Success))
