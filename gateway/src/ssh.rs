@@ -5,7 +5,7 @@ mod channels;
 pub mod door;
 pub mod equipment;
 mod forward;
-mod jump;
+pub mod jump;
 mod line;
 mod login;
 mod menu;

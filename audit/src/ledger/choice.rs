@@ -1,10 +1,11 @@
 //! The words that some columns choose from, in the material's own Japanese, and the dates as hospitals write them.
 
 use chrono::NaiveDate;
+use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Serialize};
 
 /// A column's word out of a fixed list.
-pub(super) trait Choice: Sized + Copy + 'static {
+pub(super) trait Choice: Sized + Copy + DeserializeOwned + 'static {
     /// Every choice, in the order of the material.
     const ALL: &'static [Self];
 
@@ -14,11 +15,14 @@ pub(super) trait Choice: Sized + Copy + 'static {
     /// Other spellings that mean the same.
     fn aliases(self) -> &'static [&'static str];
 
-    /// The choice that a cell names: width and surrounding blanks do not matter.
+    /// The choice that a cell names, in words or by the code that `--json` shows: width and surrounding blanks do not
+    /// matter.
     fn named(text: &str) -> Option<Self> {
         let text = narrow(text);
         let names = |choice: &Self| std::iter::once(choice.ja()).chain(choice.aliases().iter().copied());
-        Self::ALL.iter().copied().find(|choice| names(choice).any(|name| narrow(name) == text))
+        let worded = Self::ALL.iter().copied().find(|choice| names(choice).any(|name| narrow(name) == text));
+        let code = text.as_str().into_deserializer();
+        worded.or_else(|| Self::deserialize(code).map_err(|_: serde::de::value::Error| ()).ok())
     }
 }
 
@@ -259,6 +263,17 @@ mod tests {
         assert_eq!(DeviceType::named("サーバー"), Some(DeviceType::Server));
         assert_eq!(RouteKind::named("モバイル（SIM）"), Some(RouteKind::Mobile));
         assert_eq!(Presence::named("不明"), None);
+    }
+
+    #[test]
+    fn words_are_found_by_their_codes_as_well() {
+        assert_eq!(Presence::named("unconfirmed"), Some(Presence::Unconfirmed));
+        assert_eq!(RouteKind::named("ｉｐｓｅｃ_vpn "), Some(RouteKind::IpsecVpn));
+        for choice in ViaGateway::ALL {
+            let code = serde_json::to_value(choice).unwrap();
+            assert_eq!(ViaGateway::named(code.as_str().unwrap()), Some(*choice), "{code}");
+        }
+        assert_eq!((Presence::named("maybe"), Presence::named("\"yes\"")), (None, None));
     }
 
     proptest! {

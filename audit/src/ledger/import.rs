@@ -115,7 +115,7 @@ fn headings(record: &Record, faults: &mut Vec<Fault>) -> Vec<Heading> {
                 Heading::Faulty
             }
             Ok(text) if text.trim().is_empty() => Heading::Empty(number),
-            Ok(text) => match columns().iter().find(|column| narrow(column.header) == narrow(text)) {
+            Ok(text) => match column(&narrow(text)) {
                 None => {
                     fault(text.trim().to_owned(), Problem::UnknownColumn);
                     Heading::Faulty
@@ -136,6 +136,12 @@ fn headings(record: &Record, faults: &mut Vec<Fault>) -> Vec<Heading> {
         problem: Problem::MissingColumn,
     }));
     headings
+}
+
+/// The column of a heading; a field's code stands for what people type in it.
+fn column(heading: &str) -> Option<&'static Column> {
+    let by_code = |column: &&Column| column.field == heading && column.origin == Origin::Typed;
+    columns().iter().find(|column| narrow(column.header) == heading).or_else(|| columns().iter().find(by_code))
 }
 
 enum Heading {

@@ -7,6 +7,7 @@ use super::error::CliError;
 use super::ledger::typed;
 use super::output;
 use super::vendor::{network, networks, status};
+use crate::ssh::jump;
 use crate::store::{DeviceRecord, Dialect, Legacy};
 use ipnet::IpNet;
 use sekimori_audit::event::{Event, Kind};
@@ -246,15 +247,18 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     }
 }
 
-/// A forward to a device's SSH service would carry sessions past the recording: what it shows is encrypted there.
+/// A port that engineers reach as SSH is answered by the gateway itself, never forwarded: what went through would be
+/// encrypted past the recording.
 fn inspected(record: &DeviceRecord) -> Result<(), CliError> {
-    if record.device.channels.contains(&Channel::Forward(record.port)) {
-        let (port, id) = (record.port, &record.device.id);
-        return Err(CliError::Usage(format!(
-            "port {port} is the SSH service of {id}: a forward to it would not be recorded readably; permit shell or sftp"
-        )));
+    let ssh = |channel: &&Channel| matches!(channel, Channel::Forward(port) if jump::is_ssh(record, *port));
+    match record.device.channels.iter().find(ssh) {
+        Some(Channel::Forward(port)) => Err(CliError::Usage(format!(
+            "port {port} is SSH, which the gateway answers itself on the way to {}: permit shell, exec, sftp or scp \
+             instead of forwarding it",
+            record.device.id
+        ))),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// A device that is registered.

@@ -198,13 +198,18 @@ fn configuration(plan: &Plan) -> Result<String, CliError> {
     ))
 }
 
+/// More than a recovery sheet takes, with a hospital's name of any length that fits a line.
+const SHEET_BYTES: usize = 8 * 1024;
+
 fn recovery_sheet(
     plan: &Plan,
     master_key: &MasterKey,
     host_keys: &HostKeys,
     [user_ca, host_ca]: &[String; 2],
 ) -> Result<Zeroizing<String>, CliError> {
-    let mut sheet = Zeroizing::new(format!(
+    // Room for all of it: a text that grows leaves its old content behind in freed memory.
+    let mut sheet = Zeroizing::new(String::with_capacity(SHEET_BYTES));
+    sheet.push_str(&format!(
         "関守 Sekimori  復旧シート / recovery sheet\n\n\
          病院 / hospital:        {}\n作成 / made:            {}\n管理者 / administrator: {}\n\n\
          マスターキー / master key (fingerprint {}):\n\n",
@@ -297,7 +302,11 @@ mod tests {
     async fn a_failure_leaves_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("gate");
-        let unusable = Plan { database: Some("postgres://127.0.0.1:1/none".into()), ..plan(&folder) };
+        // Hangs up at once. A port that nobody listens on would be tried for ten seconds: the server may be starting.
+        let hangs_up = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("postgres://{}/none", hangs_up.local_addr().unwrap());
+        std::thread::spawn(move || hangs_up.incoming().for_each(drop));
+        let unusable = Plan { database: Some(url), ..plan(&folder) };
         assert!(make(&unusable).await.is_err());
         assert!(!folder.exists());
     }

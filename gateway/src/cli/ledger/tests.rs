@@ -40,6 +40,33 @@ async fn what_is_exported_can_be_imported_again_in_both_encodings() {
 }
 
 #[tokio::test]
+async fn devices_ledger_and_files_understand_the_same_words_and_codes() {
+    let office = Office::new().await;
+    let file = office.path("ledger.csv");
+    let expected = |row: serde_json::Value| (row["remote_maintenance"].clone(), row["maker"].clone());
+    let wanted = (serde_json::Value::from("yes"), serde_json::Value::from("A社"));
+    for (presence, maker) in [
+        ("remote_maintenance=yes", "maker=A社"),
+        ("リモート保守の有無=有", "メーカー=A社"),
+        ("remote_maintenance=あり", "メーカー=A社"),
+    ] {
+        for verb in [
+            &["ledger", "set", "ct-01", presence, maker][..],
+            &["device", "change", "ct-01", "--ledger", presence, "--ledger", maker],
+        ] {
+            let empty = ["ledger", "set", "ct-01", "control_number=001", "remote_maintenance=", "maker="];
+            office.done("admin", &empty).await;
+            office.done("admin", verb).await;
+            assert_eq!(expected(row(&office, "ct-01").await), wanted, "{verb:?}");
+        }
+        let ((field, word), (heading, name)) = (presence.split_once('=').unwrap(), maker.split_once('=').unwrap());
+        std::fs::write(&file, format!("control_number,device,{field},{heading}\n001,ct-01,{word},{name}\n")).unwrap();
+        office.done("admin", &["ledger", "import", &file.display().to_string()]).await;
+        assert_eq!(expected(row(&office, "ct-01").await), wanted, "{field} in a file");
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_names_a_stranger_changes_no_row() {
     let office = Office::new().await;
     set(&office, "ct-01", "001").await;
