@@ -10,7 +10,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 /// No private file of ours is larger; a path to something else ends here instead of in memory.
-const LARGEST: u64 = 64 * 1024;
+const LARGEST: usize = 64 * 1024;
 
 /// Writes a new private file (0600) and syncs it and its folder. An existing file is an error, never overwritten.
 pub(crate) fn create(path: &Path, text: &[u8]) -> Result<(), CertsError> {
@@ -46,8 +46,9 @@ pub(crate) fn read_credential(path: &Path) -> Result<Zeroizing<String>, CertsErr
 }
 
 fn read_to_end(file: File) -> io::Result<Zeroizing<String>> {
-    let mut text = Zeroizing::new(String::new());
-    file.take(LARGEST).read_to_string(&mut text)?;
+    // Room for all of it: a text that grows leaves its old content behind in freed memory.
+    let mut text = Zeroizing::new(String::with_capacity(LARGEST));
+    file.take(LARGEST as u64).read_to_string(&mut text)?;
     Ok(text)
 }
 

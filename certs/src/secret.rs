@@ -45,8 +45,13 @@ impl MasterKey {
     /// # Errors
     /// The file exists already or cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), CertsError> {
-        let mut text = Zeroizing::new(format!("{FILE_HEAD}\n"));
-        for line in self.to_recovery_lines().iter() {
+        let lines = self.to_recovery_lines();
+        // Room for all of it: a text that grows leaves its old content behind in freed memory.
+        let room = lines.iter().fold(FILE_HEAD.len() + 1, |room, line| room + line.len() + 1);
+        let mut text = Zeroizing::new(String::with_capacity(room));
+        text.push_str(FILE_HEAD);
+        text.push('\n');
+        for line in lines.iter() {
             text.push_str(line);
             text.push('\n');
         }

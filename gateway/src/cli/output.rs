@@ -127,7 +127,8 @@ pub fn read_secret(prompt: &str, from_stdin: bool) -> Result<Zeroizing<String>, 
     let nothing =
         || CliError::Usage("no secret came: type one, or send one line with the flag for standard input".into());
     if from_stdin {
-        let mut line = Zeroizing::new(String::new());
+        // Room for a long one: a text that grows leaves its old content behind in freed memory.
+        let mut line = Zeroizing::new(String::with_capacity(4096));
         std::io::stdin().lock().read_line(&mut line)?;
         let secret = Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned());
         return if secret.is_empty() { Err(nothing()) } else { Ok(secret) };

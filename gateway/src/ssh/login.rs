@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
 use uuid::Uuid;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// One connection's sign-in, until it succeeds.
 pub struct Login {
@@ -151,11 +151,9 @@ impl Login {
         let mut password = self.password.take();
         let mut code = None;
         for (asked, answer) in asked.into_iter().zip(answers) {
-            // A text that is no UTF-8 is no password of ours; it is judged like any wrong one.
-            let answer = Zeroizing::new(String::from_utf8_lossy(&answer).into_owned());
             match asked {
-                Asked::Password => password = Some(answer),
-                Asked::Code => code = Some(answer),
+                Asked::Password => password = Some(typed(answer)),
+                Asked::Code => code = Some(typed(answer)),
             }
         }
         self.judge(password.unwrap_or_default(), code).await
@@ -351,6 +349,16 @@ impl Login {
             ..Event::new(Utc::now(), kind, Actor::person(person.id.clone()))
         }
     }
+}
+
+/// What was typed. The bytes that it came in are erased. A text that is no UTF-8 is no password of ours; it is judged
+/// like any wrong one.
+fn typed(answer: bytes::Bytes) -> Zeroizing<String> {
+    let text = Zeroizing::new(String::from_utf8_lossy(&answer).into_owned());
+    if let Ok(mut bytes) = answer.try_into_mut() {
+        bytes.as_mut().zeroize();
+    }
+    text
 }
 
 fn proceed(methods: &[MethodKind]) -> Auth {
