@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what a set of make targets needs and the machine lacks, by name, and says what and why.
 #
-#   sh tests/setup.sh build|demo|lint|test
+#   sh tests/setup.sh build|demo|lint|test|fuzz
 #
 # Debian packages come through apt-get (with sudo when not root), cargo tools into target/tools, the npm package of the
 # stock asciinema player into target/player, SSH clients from npm and PyPI into target/clients, each by its lock file.
@@ -137,14 +137,20 @@ test_set() {
     need ansible ansible-core "runs modules through the gateway in the tests"
     need python3 python3 "runs Python clients in the tests"
     python3 -c 'import ensurepip, venv' 2>/dev/null || need pyvenv python3-venv "keeps the Python clients of the tests apart"
+    need systemd-analyze systemd "judges the unit of the service in the tests"
     need setpriv util-linux "starts PostgreSQL as its own user in the tests"
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || have initdb || need initdb postgresql "the second database in the tests"
 }
 
+fuzz_set() {
+    build_set
+    need c++ g++ "compiles libFuzzer, which is C++"
+}
+
 set=${1:-}
 case $set in
-build | demo | lint | test) ;;
-*) fail "say which set: sh tests/setup.sh build|demo|lint|test" ;;
+build | demo | lint | test | fuzz) ;;
+*) fail "say which set: sh tests/setup.sh build|demo|lint|test|fuzz" ;;
 esac
 
 "${set}_set"

@@ -21,11 +21,14 @@ mod sign_in;
 mod vendor;
 mod work;
 
-use crate::config::Config;
+use crate::config::{Config, Sandbox};
+use crate::sandbox::reach::Reach;
+use crate::{demo, sandbox, serve};
 use clap::{CommandFactory, Parser, Subcommand};
 use context::Context;
 use error::CliError;
 use sekimori_policy::id::PersonId;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -59,8 +62,25 @@ enum Command {
     /// Serve until SIGTERM; SIGHUP reads the configuration again
     Serve,
     /// Start a small hospital on loopback, with simulated equipment, to try everything
-    Demo(crate::demo::Args),
-    /// Check configuration, keys, database, disk and clock, and say what to do
+    Demo(demo::Args),
+    #[command(flatten)]
+    Verb(Verb),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    Man {
+        /// The folder; it must exist
+        folder: PathBuf,
+    },
+}
+
+/// What works on a data directory that is there.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Check configuration, keys, database, disk, clock and sandbox, and say what to do
     Doctor,
     /// Say whether a person may reach a device, and every reason why not
     Explain(explain::Args),
@@ -94,62 +114,67 @@ enum Command {
     /// The certificate authorities: for sign-ins, and for devices' names
     #[command(subcommand)]
     Ca(paperwork::Ca),
-    /// Print completions for a shell
-    Completions {
-        /// The shell
-        shell: clap_complete::Shell,
-    },
-    /// Write the manual pages into a folder
-    Man {
-        /// The folder; it must exist
-        folder: PathBuf,
-    },
 }
 
 /// Parses the command line, does what it says, and maps the outcome to an exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.json;
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(fault) => return error::report(&CliError::Failed(format!("cannot start: {fault}")), json),
-    };
-    match runtime.block_on(run(cli)) {
+    match start(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => error::report(&fault, json),
     }
 }
 
-async fn run(cli: Cli) -> Result<(), CliError> {
+/// What has to be done while there is one thread comes first: what it gives up, those that follow never had.
+fn start(cli: Cli) -> Result<(), CliError> {
+    sandbox::renounce()?;
+    // Counted outside of the sandbox: how many processors a container may use stands in files that it closes.
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let Cli { config, json, as_person, command } = cli;
-    let context = |config_path: PathBuf| -> Result<Context, CliError> {
-        Ok(Context::new(Config::read(&config_path)?, config_path, json, as_person))
-    };
     match command {
-        Command::Init(args) => init::run(args, json).await,
         Command::Serve => {
             diagnostics();
-            let context = context(config)?;
-            Ok(crate::serve::run(context.config, &context.config_path).await?)
+            let read = Config::read(&config)?;
+            let reach = Reach::of_gateway(&read, &config).map_err(CliError::Failed)?;
+            let held = sandbox::enter(read.process.sandbox, &reach)?;
+            on_threads(threads, async { Ok(serve::run(read, &config, held).await?) })
         }
         Command::Demo(args) => {
             diagnostics();
-            Ok(crate::demo::run(args, json).await?)
+            let reach = Reach::of_demo(&args.dir, args.ssh.port()).map_err(CliError::Failed)?;
+            let held = sandbox::enter(Sandbox::BestEffort, &reach)?;
+            on_threads(threads, async { Ok(demo::run(args, json, held).await?) })
         }
+        Command::Init(args) => on_threads(threads, init::run(args, json)),
         Command::Completions { shell } => paperwork::completions(shell, &mut Cli::command()),
         Command::Man { folder } => paperwork::manual(&folder, Cli::command()),
-        Command::Doctor => doctor::run(&context(config)?).await,
-        Command::Explain(args) => explain::run(args, &context(config)?).await,
-        Command::Vendor(command) => vendor::run(command, &context(config)?).await,
-        Command::Person(command) => person::run(command, &context(config)?).await,
-        Command::Device(command) => device::run(command, &context(config)?).await,
-        Command::Work(command) => work::run(command, &context(config)?).await,
-        Command::Lock(command) => lock::run(command, &context(config)?).await,
-        Command::SignIn(command) => sign_in::run(command, &context(config)?).await,
-        Command::Session(command) => session::run(command, &context(config)?).await,
-        Command::Ledger(command) => ledger::run(command, &context(config)?).await,
-        Command::Log(command) => log::run(command, &context(config)?).await,
-        Command::Ca(command) => paperwork::ca(command, &context(config)?).await,
+        Command::Verb(verb) => {
+            let context = Context::new(Config::read(&config)?, config, json, as_person);
+            on_threads(threads, act(verb, &context))
+        }
+    }
+}
+
+fn on_threads(count: usize, act: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(count).enable_all().build();
+    runtime.map_err(|fault| CliError::Failed(format!("cannot start: {fault}")))?.block_on(act)
+}
+
+async fn act(verb: Verb, context: &Context) -> Result<(), CliError> {
+    match verb {
+        Verb::Doctor => doctor::run(context).await,
+        Verb::Explain(args) => explain::run(args, context).await,
+        Verb::Vendor(command) => vendor::run(command, context).await,
+        Verb::Person(command) => person::run(command, context).await,
+        Verb::Device(command) => device::run(command, context).await,
+        Verb::Work(command) => work::run(command, context).await,
+        Verb::Lock(command) => lock::run(command, context).await,
+        Verb::SignIn(command) => sign_in::run(command, context).await,
+        Verb::Session(command) => session::run(command, context).await,
+        Verb::Ledger(command) => ledger::run(command, context).await,
+        Verb::Log(command) => log::run(command, context).await,
+        Verb::Ca(command) => paperwork::ca(command, context).await,
     }
 }
 

@@ -32,6 +32,14 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// Whether the file is there and may not be opened.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Unreadable { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied)
+    }
+}
+
 /// Everything that is configured. Relative paths are relative to the file's folder.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +55,9 @@ pub struct Config {
     /// Recording.
     #[serde(default)]
     pub recording: Recording,
+    /// The running process.
+    #[serde(default)]
+    pub process: Process,
     /// What the hospital demands beyond two factors of different kinds.
     #[serde(default)]
     pub demands: Demands,
@@ -170,6 +181,27 @@ impl Default for Recording {
     fn default() -> Self {
         Self { folder: None, reserve_mib: 256 }
     }
+}
+
+/// The running process.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Process {
+    /// Whether the kernel holds the gateway to its own files; counts from the next start.
+    pub sandbox: Sandbox,
+}
+
+/// Whether the kernel holds the gateway to its own files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sandbox {
+    /// It does, or the gateway does not start.
+    Required,
+    /// As far as the kernel can; the log and `sekimori doctor` say how far.
+    #[default]
+    BestEffort,
+    /// It does not.
+    Off,
 }
 
 /// Where the state's database is.

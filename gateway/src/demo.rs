@@ -8,6 +8,7 @@ mod hospital;
 
 use crate::cli::init;
 use crate::config::Config;
+use crate::sandbox::Held;
 use crate::serve;
 use crate::store::Store;
 use anyhow::{Context as _, bail};
@@ -22,10 +23,10 @@ use std::path::{Path, PathBuf};
 pub struct Args {
     /// The folder for everything; it must be empty or missing
     #[arg(long, default_value = "sekimori-demo")]
-    dir: PathBuf,
+    pub dir: PathBuf,
     /// The address on which the gateway listens for SSH; port 0 takes any free one
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:2222")]
-    ssh: SocketAddr,
+    pub ssh: SocketAddr,
     /// Use this PostgreSQL database, which must be empty, instead of a SQLite file
     #[arg(long, value_name = "URL")]
     database: Option<String>,
@@ -35,21 +36,21 @@ pub struct Args {
 ///
 /// # Errors
 /// What stood in the way of starting.
-pub async fn run(args: Args, json: bool) -> anyhow::Result<()> {
+pub async fn run(args: Args, json: bool, held: Held) -> anyhow::Result<()> {
     let made = init::make(&plan(&args)).await?;
     let config = Config::read(&made.config)?;
     let database = config.database().map_err(anyhow::Error::msg)?;
     let store = Store::open(&database, serve::master_key(&config)?).await?;
     let (people, devices) = hospital::furnish(&store, &config).await.context("cannot furnish the demonstration")?;
     store.close().await;
-    let serving = serve::start(config.clone()).await?;
+    let serving = serve::start(config.clone(), held).await?;
     let Some(ssh) = serving.addresses.first() else { bail!("the gateway listens nowhere") };
     if json {
         println!("{}", ready(&config, &made.config, *ssh, &people, &devices)?);
     } else {
         print!("{}", greeting(&made.config, *ssh, &people, &devices, &config));
     }
-    serve::until_stopped(&serving.gate, &made.config).await
+    serving.until_stopped(&made.config).await
 }
 
 fn plan(args: &Args) -> init::Plan {

@@ -5,6 +5,7 @@ mod config;
 mod demo;
 mod gate;
 mod people;
+mod sandbox;
 mod serve;
 mod session;
 mod ssh;

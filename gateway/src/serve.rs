@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::gate::{Gate, Parts};
 use crate::people::password::Passwords;
+use crate::sandbox::Held;
 use crate::session::live;
 use crate::ssh::door::Door;
 use crate::ssh::server;
@@ -22,7 +23,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Passwords looked at at once: each takes 19 MiB and a core for some tens of milliseconds.
 const PASSWORDS_AT_ONCE: usize = 4;
@@ -33,6 +34,7 @@ pub struct Serving {
     pub gate: Arc<Gate>,
     /// The addresses that it listens on, with the ports that the system chose where 0 was asked for.
     pub addresses: Vec<SocketAddr>,
+    signals: Signals,
     /// Held for as long as it serves.
     _lock: File,
 }
@@ -41,19 +43,24 @@ pub struct Serving {
 ///
 /// # Errors
 /// What stood in the way of starting, with its place and remedy.
-pub async fn run(config: Config, config_path: &Path) -> anyhow::Result<()> {
-    let serving = start(config).await?;
+pub async fn run(config: Config, config_path: &Path, held: Held) -> anyhow::Result<()> {
+    let serving = start(config, held).await?;
     for address in &serving.addresses {
         tracing::info!(%address, "listening for SSH");
     }
-    until_stopped(&serving.gate, config_path).await
+    serving.until_stopped(config_path).await
 }
 
 /// Starts everything; returns when connections are accepted.
 ///
 /// # Errors
 /// What stood in the way, with its place and remedy.
-pub async fn start(config: Config) -> anyhow::Result<Serving> {
+pub async fn start(config: Config, held: Held) -> anyhow::Result<Serving> {
+    if held.whole() {
+        tracing::info!("the kernel holds this gateway to its own files: {held}");
+    } else {
+        tracing::warn!("the kernel does not hold all of this gateway: {held}; see `sekimori doctor`");
+    }
     // Who cannot serve must not touch the sessions of a gateway that does.
     let lock = lock(&config)?;
     let parts = parts(&config).await?;
@@ -64,12 +71,13 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     }
     close_what_a_crash_left_open(&parts).await?;
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
-    let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "addresses": addresses, "instance": parts.instance });
+    let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "addresses": addresses, "instance": parts.instance, "sandbox": held });
     let seen = parts
         .store
         .record(Event { detail, ..Event::new(Utc::now(), Kind::Start, Actor::gateway()) })
         .await
         .context("cannot record the start")?;
+    let signals = Signals::heard().context("cannot listen for signals")?;
     let gate = Arc::new(Gate::new(config, parts));
     tokio::spawn(live::watch(gate.clone(), seen));
     let door = Arc::new(Door::default());
@@ -77,39 +85,63 @@ pub async fn start(config: Config) -> anyhow::Result<Serving> {
     for listener in listeners {
         tokio::spawn(server::serve(gate.clone(), door.clone(), listener));
     }
-    Ok(Serving { gate, addresses, _lock: lock })
+    Ok(Serving { gate, addresses, signals, _lock: lock })
 }
 
-/// Serves what was started until SIGTERM or Ctrl-C; SIGHUP reads the configuration again.
-///
-/// # Errors
-/// When the signals cannot be listened for.
-pub async fn until_stopped(gate: &Arc<Gate>, config_path: &Path) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hang_up.recv() => reload(gate, config_path).await,
+/// What the system and people tell a running gateway. Heard from before it serves on, so that none ends it untold.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn heard() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+impl Serving {
+    /// Serves what was started until SIGTERM or Ctrl-C; SIGHUP reads the configuration again.
+    ///
+    /// # Errors
+    /// When the stop cannot be recorded.
+    pub async fn until_stopped(self, config_path: &Path) -> anyhow::Result<()> {
+        let Self { gate, signals: Signals { mut terminate, mut interrupt, mut hang_up }, _lock, .. } = self;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hang_up.recv() => reload(&gate, config_path).await,
+            }
         }
+        tracing::info!("stopping: new sessions are refused, open ones may end by themselves");
+        // A second signal does not wait for them any longer.
+        tokio::select! {
+            () = gate.stop() => {}
+            _ = terminate.recv() => gate.stop_now().await,
+            _ = interrupt.recv() => gate.stop_now().await,
+        }
+        gate.store
+            .record(Event::new(Utc::now(), Kind::Stop, Actor::gateway()))
+            .await
+            .context("cannot record the stop")?;
+        gate.store.close().await;
+        Ok(())
     }
-    tracing::info!("stopping: new sessions are refused, open ones may end by themselves");
-    // A second signal does not wait for them any longer.
-    tokio::select! {
-        () = gate.stop() => {}
-        _ = terminate.recv() => gate.stop_now().await,
-        _ = interrupt.recv() => gate.stop_now().await,
-    }
-    gate.store.record(Event::new(Utc::now(), Kind::Stop, Actor::gateway())).await.context("cannot record the stop")?;
-    gate.store.close().await;
-    Ok(())
 }
 
 async fn reload(gate: &Gate, config_path: &Path) {
     let config = match Config::read(config_path) {
         Ok(config) => config,
+        Err(fault) if fault.is_denied() => {
+            let fault = format!("{fault}; the sandbox opens the folder in which it lay at the start, and no other");
+            return tracing::error!(fault, "the configuration was not read again; the old one stays in force");
+        }
         Err(fault) => {
             return tracing::error!(%fault, "the configuration was not read again; the old one stays in force");
         }
@@ -161,9 +193,9 @@ pub fn master_key(config: &Config) -> Result<MasterKey, sekimori_certs::CertsErr
 
 /// The machine's name: gateways that share a database run on machines of their own.
 fn instance() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { "sekimori".to_owned() } else { name.to_owned() }
+    let system = rustix::system::uname();
+    let name = system.nodename().to_string_lossy();
+    if name.is_empty() { "sekimori".to_owned() } else { name.into_owned() }
 }
 
 /// After a crash sessions stand open in the database that nobody serves any more.

@@ -13,6 +13,8 @@ use tempfile::TempDir;
 pub struct Postgres {
     /// What `--database` takes.
     pub url: String,
+    /// The same server through its socket in the file system.
+    pub socket_url: String,
     _server: Running,
     _folder: TempDir,
 }
@@ -46,7 +48,9 @@ impl Postgres {
         let log = child.stderr.take().map(Transcript::of).context("no standard error")?;
         let server = Running::new(child);
         log.wait_for("ready to accept connections", crate::PATIENCE).context("PostgreSQL does not start")?;
-        Ok(Self { url: format!("postgres://sekimori@127.0.0.1:{port}/postgres"), _server: server, _folder: folder })
+        let url = format!("postgres://sekimori@127.0.0.1:{port}/postgres");
+        let socket_url = format!("postgres://sekimori@localhost:{port}/postgres?host={}", folder.path().display());
+        Ok(Self { url, socket_url, _server: server, _folder: folder })
     }
 }
 

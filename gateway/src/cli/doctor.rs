@@ -1,13 +1,18 @@
-//! `sekimori doctor`: what stands in the way of a night without trouble, and what to do about it.
+//! `sekimori doctor`: what stands in the way of a night without trouble, and what to do about it. What concerns the
+//! machine itself is in `machine`.
+
+mod machine;
 
 use super::context::Context;
 use super::error::CliError;
 use super::output;
-use chrono::{DateTime, Utc};
+use chrono::Utc;
+use sekimori_audit::event::Kind;
 use sekimori_certs::host_ca::HostCa;
 use sekimori_certs::host_key::HostKeys;
 use sekimori_certs::ssh_ca::UserCa;
 use serde::Serialize;
+use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -33,12 +38,12 @@ struct Check {
 pub async fn run(context: &Context) -> Result<(), CliError> {
     let mut checks = vec![ok("configuration", context.config_path.display().to_string())];
     files(context, &mut checks);
-    disk(context, &mut checks);
-    clock(&mut checks);
+    machine::check(context, &mut checks);
     listeners(context, &mut checks).await;
     match context.store().await {
         Ok(_) => {
             checks.push(ok("database", "opens, its schema is current, and the master key fits".into()));
+            running(context, &mut checks).await?;
             register(context, &mut checks).await?;
         }
         Err(fault) => checks.push(fail("database", fault.to_string())),
@@ -114,45 +119,6 @@ fn private(folder: &Path) -> Check {
     }
 }
 
-fn disk(context: &Context, checks: &mut Vec<Check>) {
-    let reserve = context.config.recording.reserve_mib;
-    let folder = context.config.data_dir();
-    checks.push(match rustix::fs::statvfs(&folder) {
-        Ok(space) => {
-            let free = space.f_bavail.saturating_mul(space.f_frsize) >> 20;
-            let found = format!("{free} MiB free, {reserve} MiB are kept in reserve");
-            if free < reserve {
-                fail("disk", format!("{found}: no session starts; free some space"))
-            } else if free < reserve.saturating_mul(4) {
-                warn("disk", format!("{found}: recordings will fill it; plan for more"))
-            } else {
-                ok("disk", found)
-            }
-        }
-        Err(fault) => fail("disk", format!("cannot look at {}: {fault}", folder.display())),
-    });
-}
-
-fn shown(now: DateTime<Utc>) -> String {
-    now.format("%Y-%m-%d %H:%M:%S UTC").to_string()
-}
-
-/// Windows and one-time codes stand on the clock.
-fn clock(checks: &mut Vec<Check>) {
-    let year = Utc::now().format("%Y").to_string();
-    if year.parse::<u32>().is_ok_and(|year| year < 2026) {
-        return checks.push(fail("clock", format!("it says {}: set it", shown(Utc::now()))));
-    }
-    let synchronised = Path::new("/run/systemd/timesync/synchronized").exists();
-    let chrony = Path::new("/run/chrony/chronyd.pid").exists();
-    checks.push(if synchronised || chrony {
-        ok("clock", format!("{} and kept by time synchronisation", shown(Utc::now())))
-    } else {
-        let found = "no sign of time synchronisation: windows and one-time codes need a clock within 30 s";
-        warn("clock", format!("{}; {found}", shown(Utc::now())))
-    });
-}
-
 async fn listeners(context: &Context, checks: &mut Vec<Check>) {
     for address in &context.config.ssh.listen {
         let what = format!("SSH on {address}");
@@ -162,6 +128,17 @@ async fn listeners(context: &Context, checks: &mut Vec<Check>) {
             Err(fault) => fail(&what, format!("cannot be used: {fault}")),
         });
     }
+}
+
+/// What held the gateway that was started last, which an older kernel or configuration may have done.
+async fn running(context: &Context, checks: &mut Vec<Check>) -> Result<(), CliError> {
+    let Some(start) = context.store().await?.newest_event(Kind::Start).await? else { return Ok(()) };
+    let (at, held) = (context.show(start.at), start.detail.pointer("/sandbox/landlock").and_then(Value::as_i64));
+    checks.push(match held {
+        Some(version) => ok("last start", format!("{at}, held by Landlock {version}")),
+        None => warn("last start", format!("{at}, without a sandbox: see the line above, then start it again")),
+    });
+    Ok(())
 }
 
 /// Devices that could not be dialled tonight, and work whose review is overdue.

@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::people::PeopleError;
+use crate::sandbox::SandboxError;
 use crate::store::StoreError;
 use sekimori_audit::recording::RecordingError;
 use sekimori_certs::CertsError;
@@ -110,7 +111,7 @@ macro_rules! failed {
     )* };
 }
 
-failed!(ConfigError, CertsError, RecordingError, PeopleError, std::io::Error);
+failed!(ConfigError, CertsError, RecordingError, PeopleError, SandboxError, std::io::Error);
 
 impl From<anyhow::Error> for CliError {
     fn from(fault: anyhow::Error) -> Self {

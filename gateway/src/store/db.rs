@@ -115,6 +115,8 @@ async fn connect_sqlite(path: &Path) -> Result<Pools, StoreError> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        // Not in files of /tmp: they would hold rows, and the sandbox closes it.
+        .pragma("temp_store", "MEMORY")
         .busy_timeout(PATIENCE)
         .disable_statement_logging();
     let writer =
@@ -132,6 +134,14 @@ fn is_local(options: &PgConnectOptions) -> bool {
     let loopback =
         host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
     loopback || host.starts_with('/') || options.get_socket().is_some()
+}
+
+/// The host of a database that is on another machine and that nothing verifies, as `sslmode` says: for a warning.
+pub fn distant_and_unverified(database: &Database) -> Option<String> {
+    let Database::Postgres { url, ca: None } = database else { return None };
+    let options = PgConnectOptions::from_str(url).ok()?;
+    let verified = matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull);
+    (!verified && !is_local(&options)).then(|| options.get_host().to_owned())
 }
 
 async fn connect_postgres(url: &str, ca: Option<&Path>) -> Result<Pools, StoreError> {

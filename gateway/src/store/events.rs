@@ -3,7 +3,7 @@
 use super::Store;
 use super::db::{Row, args};
 use super::error::StoreError;
-use sekimori_audit::event::Event;
+use sekimori_audit::event::{Event, Kind};
 
 /// An event as it lies in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,16 @@ impl Store {
         let mut read = self.read().await?;
         let sql = "SELECT seq, salt, body FROM event WHERE seq > $1 ORDER BY seq LIMIT $2";
         read.rows(sql, args![seq, i64::from(limit)]).await?.iter().map(stored).collect()
+    }
+
+    /// The newest event of a kind, if there is one.
+    ///
+    /// # Errors
+    /// The database's own failure.
+    pub async fn newest_event(&self, kind: Kind) -> Result<Option<Event>, StoreError> {
+        let sql = "SELECT seq, salt, body FROM event WHERE kind = $1 ORDER BY seq DESC LIMIT 1";
+        let row = self.read().await?.row(sql, args![kind.code()]).await?;
+        row.as_ref().map(|row| stored(row)?.event()).transpose()
     }
 
     /// Every event of one session, oldest first.

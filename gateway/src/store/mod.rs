@@ -29,6 +29,7 @@ mod works;
 mod tests;
 
 pub use credentials::Credential;
+pub use db::distant_and_unverified;
 pub use devices::DeviceRecord;
 pub use dialect::{Dialect, Legacy};
 pub use error::StoreError;

@@ -2,9 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::init::{Plan, make};
-use crate::cli::{Cli, run};
+use crate::cli::{Cli, Command, act as run};
 use crate::config::Config;
 use crate::serve::master_key;
 use crate::store::Store;
@@ -73,8 +74,10 @@ impl Office {
         let config = self.config().display().to_string();
         let line = [&["sekimori", "--config", &config, "--json", "--as", by][..], args].concat();
         let cli = Cli::try_parse_from(line).map_err(|fault| CliError::Usage(fault.to_string()))?;
+        let Cli { config, json, as_person, command: Command::Verb(verb) } = cli else { panic!("no verb: {args:?}") };
+        let context = Context::new(Config::read(&config)?, config, json, as_person);
         // One future for all verbs is too large for a test's stack.
-        Box::pin(run(cli)).await
+        Box::pin(run(verb, &context)).await
     }
 
     /// One command that has to succeed.
