@@ -1,10 +1,12 @@
 //! Files through `scp`, `scp -O` and `sftp`: they arrive whole, and the record says what they were.
 
 use anyhow::{Context, Result, ensure};
-use sekimori_tests::{Database, Hospital, Input, PATIENCE, on_both_databases, run, sha256};
+use sekimori_tests::{Database, Hospital, Input, PATIENCE, Running, Transcript, on_both_databases, run, sha256};
 use serde_json::Value;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 on_both_databases!(scp_both_ways, historic_scp_both_ways, sftp_both_ways);
 
@@ -52,6 +54,31 @@ fn sftp_both_ways(database: Database) -> Result<()> {
     }
     ensure!(fs::read(&there)? == fs::read(&sent)?, "another file arrived at the device");
     ensure!(fs::read(&back)? == fs::read(&sent)?, "another file came back");
+    Ok(())
+}
+
+/// A client and a device that both know a later version must not agree on one that the recording cannot follow.
+#[test]
+fn a_later_version_of_sftp_is_neither_passed_on_nor_a_reason_to_fail() -> Result<()> {
+    let hospital = Hospital::open(Database::Sqlite)?;
+    let certificate = hospital.sign_in()?;
+    for offered in [3, 6] {
+        let mut ssh = hospital.workstation.prepared("ssh", &hospital.user(), hospital.carried(&certificate))?;
+        ssh.args(["-s", "gate", "sftp"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut client = ssh.spawn()?;
+        let answers = client.stdout.take().map(Transcript::of).context("no standard output")?;
+        let mut requests = client.stdin.take().context("no standard input")?;
+        let _client = Running::new(client);
+        // INIT, then REALPATH of ".", so that the answer to the offer is known to be understood.
+        requests.write_all(&[0, 0, 0, 5, 1, 0, 0, 0, offered])?;
+        requests.write_all(&[&[0, 0, 0, 10, 16, 0, 0, 0, 7][..], &[0, 0, 0, 1], b"."].concat())?;
+        answers.wait_for("/", PATIENCE).context("the path is not told")?;
+        ensure!(answers.bytes().get(4..9) == Some(&[2, 0, 0, 0, 3]), "no VERSION 3: {:?}", answers.bytes());
+        drop(requests);
+        let session = hospital.closed_session()?;
+        let lines = fs::read_to_string(hospital.recording(&session)?.join("00001.sftp.jsonl"))?;
+        ensure!(lines.contains("version 3") && lines.contains("realpath"), "offered {offered}: {lines}");
+    }
     Ok(())
 }
 

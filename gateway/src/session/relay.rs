@@ -6,6 +6,7 @@
 
 use super::backlog::Backlog;
 use super::pump::{Data, Pass, discard, pump};
+use super::sftp_offer::SftpOffer;
 use super::{End, Session};
 use bytes::Bytes;
 use russh::{ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client, server};
@@ -25,6 +26,8 @@ pub struct PersonEnd {
     pub backlog: Arc<Backlog>,
     /// What was sent while the device was being dialled; counted in the backlog.
     pub early: VecDeque<ChannelMsg>,
+    /// Looks at what an SFTP client offers.
+    pub offer: Option<SftpOffer>,
 }
 
 /// The device's half of a channel, with the connection that carries nothing else.
@@ -122,12 +125,12 @@ const NO_PERMISSION: u32 = 77;
 
 /// Relays until either side ends. The caller ends it from outside by dropping the future.
 pub async fn relay(person: PersonEnd, device: DeviceEnd, tap: &Tap, session: &Session) -> Outcome {
-    let PersonEnd { read: mut person_read, screen, backlog: person_backlog, early } = person;
+    let PersonEnd { read: mut person_read, screen, backlog: person_backlog, early, offer } = person;
     let DeviceEnd { read: mut device_read, write, backlog: device_backlog, expected } = device;
     let mut down = Down { screen: &screen, tap, session, expected, exited: false, closed: false };
     let mut down_pump = Box::pin(pump(&mut device_read, &device_backlog, VecDeque::new(), &mut down));
     let first = {
-        let mut up = Up { screen: &screen, device: &write, tap, session };
+        let mut up = Up { screen: &screen, device: &write, tap, session, offer };
         let up_pump = pump(&mut person_read, &person_backlog, early, &mut up);
         tokio::select! {
             outcome = up_pump => First::Up(outcome),
@@ -170,6 +173,7 @@ struct Up<'a> {
     device: &'a ChannelWriteHalf<client::Msg>,
     tap: &'a Tap,
     session: &'a Session,
+    offer: Option<SftpOffer>,
 }
 
 impl Pass for Up<'_> {
@@ -183,8 +187,12 @@ impl Pass for Up<'_> {
             return Ok(());
         }
         self.session.sent_to_device(data.len());
-        self.tap.from_person(&data.chunks).map_err(Outcome::Recorder)?;
-        for chunk in data.chunks {
+        let chunks = match &mut self.offer {
+            Some(offer) => offer.lowered(data.chunks),
+            None => data.chunks,
+        };
+        self.tap.from_person(&chunks).map_err(Outcome::Recorder)?;
+        for chunk in chunks {
             self.device.data_bytes(chunk).await.map_err(|_| Outcome::DeviceLost)?;
         }
         Ok(())

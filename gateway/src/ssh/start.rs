@@ -8,6 +8,7 @@ use super::{menu, sign_in, texts};
 use crate::session::backlog::Backlog;
 use crate::session::pump::drain_meanwhile;
 use crate::session::relay::{DeviceEnd, Expected, Outcome, PersonEnd, Screen, cells, relay};
+use crate::session::sftp_offer::SftpOffer;
 use crate::session::{End, Session};
 use russh::server::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, Pty};
@@ -314,7 +315,9 @@ impl SessionChannel<'_> {
 
     async fn relay(&self, incoming: Incoming, device: DeviceEnd, tap: &Tap) -> Option<Outcome> {
         let Incoming { read, backlog, early } = incoming;
-        let person = PersonEnd { read, screen: self.screen.clone(), backlog, early };
+        // Of subsystems only SFTP is permitted at all.
+        let offer = matches!(self.start, Start::Subsystem(_)).then(SftpOffer::default);
+        let person = PersonEnd { read, screen: self.screen.clone(), backlog, early, offer };
         self.session.show_notices_on(&self.screen, tap);
         tokio::select! {
             outcome = relay(person, device, tap, self.session) => {
