@@ -3,7 +3,7 @@
 
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: demo test lint bench
+.PHONY: demo test lint bench fuzz
 
 # A small hospital on loopback; prints what to type; stays until Ctrl-C.
 demo:
@@ -21,6 +21,7 @@ test:
 lint:
 	sh tests/setup.sh lint
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo deny --locked check --hide-inclusion-graph bans licenses sources
 	sh tests/advisories.sh
@@ -31,3 +32,8 @@ bench:
 	sh tests/setup.sh test
 	cargo build --locked --release -p sekimori
 	cargo run --locked --release -p sekimori-tests --example bench
+
+# Each parser against made-up input, a minute each; `make fuzz SECONDS=600` takes ten.
+fuzz:
+	sh tests/setup.sh fuzz
+	sh tests/fuzz/run.sh $(or $(SECONDS),60)
