@@ -134,6 +134,9 @@ pub enum CertificateError {
         /// SHA-256 fingerprint of the key that signed it.
         fingerprint: String,
     },
+    /// The key in it is of a type that nobody knows.
+    #[error("the certificate is for a key of an unknown type: use an Ed25519, ECDSA or RSA key")]
+    UnknownKey,
     /// Its signature does not validate.
     #[error("the certificate's signature is wrong: sign in again")]
     Signature,
