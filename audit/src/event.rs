@@ -128,7 +128,8 @@ kinds! {
     SessionOpen = "session.open",
     /// A channel opened in a session.
     SessionChannel = "session.channel",
-    /// A device was spoken to with outdated algorithms; `detail.algorithms` names all that were negotiated.
+    /// A device was spoken to in a way that is no longer safe: by telnet, or with outdated algorithms, and then
+    /// `detail.algorithms` names all that were negotiated.
     SessionLegacy = "session.legacy",
     /// A file went through.
     SessionTransfer = "session.transfer",

@@ -10,6 +10,7 @@ mod serve;
 mod session;
 mod ssh;
 mod store;
+mod telnet;
 
 fn main() -> std::process::ExitCode {
     cli::main()

@@ -13,9 +13,11 @@ pub mod read_ahead;
 pub mod relay;
 pub mod sftp_offer;
 mod supervise;
+mod telnet;
 
 pub use end::End;
 pub use forward::forward;
+pub use telnet::telnet;
 
 use crate::gate::Gate;
 use crate::store::{Counts, Opening, StoreError};

@@ -11,7 +11,7 @@ mod login;
 mod menu;
 mod nested;
 mod proxy_protocol;
-mod record;
+pub mod record;
 pub mod server;
 mod sign_in;
 mod start;

@@ -15,6 +15,8 @@ pub enum Risk {
     Dss,
     /// A key exchange of 1024 bits.
     Group1,
+    /// Telnet: no encryption, and no proof of who answers.
+    Telnet,
 }
 
 impl Risk {
@@ -26,10 +28,12 @@ impl Risk {
             (Language::Ja, Self::Cbc) => "旧式暗号（CBC）",
             (Language::Ja, Self::Dss) => "旧式暗号（DSA鍵）",
             (Language::Ja, Self::Group1) => "旧式暗号（1024ビット鍵交換）",
+            (Language::Ja, Self::Telnet) => "telnet（暗号化なし・接続先の確認不可）",
             (Language::En, Self::Sha1) => "outdated: SHA-1",
             (Language::En, Self::Cbc) => "outdated: CBC",
             (Language::En, Self::Dss) => "outdated: DSA keys",
             (Language::En, Self::Group1) => "outdated: 1024-bit key exchange",
+            (Language::En, Self::Telnet) => "telnet: no encryption, no proof of who answers",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Verbs about devices (機器). Host keys and credentials are in `keys`.
 
 mod keys;
+mod speech;
 
 use super::context::Context;
 use super::error::CliError;
@@ -8,7 +9,7 @@ use super::ledger::typed;
 use super::output;
 use super::vendor::{network, networks, status};
 use crate::ssh::jump;
-use crate::store::{DeviceRecord, Dialect, Legacy};
+use crate::store::{DeviceRecord, Dialect, Protocol};
 use ipnet::IpNet;
 use sekimori_audit::event::{Event, Kind};
 use sekimori_audit::ledger::Declared;
@@ -16,6 +17,7 @@ use sekimori_policy::authority::Act;
 use sekimori_policy::facts::{Account, Channel, Device, Language, Status};
 use sekimori_policy::id::DeviceId;
 use serde_json::{Map, Value, json};
+use speech::{Speech, judge};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -29,9 +31,9 @@ pub enum Command {
         /// Its name
         #[arg(long)]
         name: String,
-        /// Where its SSH server is
+        /// Where it listens; without a port, at the usual one of its protocol
         #[arg(long, value_name = "HOST[:PORT]", value_parser = address)]
-        address: (String, u16),
+        address: (String, Option<u16>),
         #[command(flatten)]
         details: Details,
     },
@@ -49,9 +51,9 @@ pub enum Command {
         /// Its name
         #[arg(long)]
         name: Option<String>,
-        /// Where its SSH server is
+        /// Where it listens; without a port, at the usual one of its protocol
         #[arg(long, value_name = "HOST[:PORT]", value_parser = address)]
-        address: Option<(String, u16)>,
+        address: Option<(String, Option<u16>)>,
         #[command(flatten)]
         details: Details,
     },
@@ -138,23 +140,23 @@ pub struct Details {
     /// A network from which the device may be maintained; repeat for more
     #[arg(long = "source", value_name = "CIDR", value_parser = network)]
     sources: Vec<IpNet>,
-    /// Outdated algorithms to allow towards this device alone: sha1, cbc, dss, group1; repeat for more, none withdraws
-    #[arg(long = "legacy", value_name = "CLASS", value_parser = legacy)]
-    legacy: Vec<Option<Legacy>>,
+    #[command(flatten)]
+    speech: Speech,
     /// A field of its ledger row; repeat for more
     #[arg(long = "ledger", value_name = "FIELD=VALUE")]
     ledger: Vec<String>,
 }
 
-fn address(text: &str) -> Result<(String, u16), String> {
+fn address(text: &str) -> Result<(String, Option<u16>), String> {
     let malformed = || format!("{text} is no address: write HOST, HOST:PORT or [IPV6]:PORT");
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, "")) => (host, "22"),
-        Some((host, port)) => (host, port.strip_prefix(':').ok_or_else(malformed)?),
-        None if text.matches(':').count() > 1 => (text, "22"),
-        None => text.split_once(':').unwrap_or((text, "22")),
+        Some((host, "")) => (host, None),
+        Some((host, port)) => (host, Some(port.strip_prefix(':').ok_or_else(malformed)?)),
+        None if text.matches(':').count() > 1 => (text, None),
+        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
     };
-    let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(malformed)?;
+    let number = |port: &str| port.parse().ok().filter(|port| *port != 0).ok_or_else(malformed);
+    let port = port.map(number).transpose()?;
     if host.is_empty() || host.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(malformed());
     }
@@ -173,11 +175,6 @@ fn account(text: &str) -> Result<Account, String> {
     Ok(Account { name: name.to_owned(), shared })
 }
 
-/// `none` stands alone in meaning: with it, what is allowed is what else is named.
-fn legacy(text: &str) -> Result<Option<Legacy>, String> {
-    if text == "none" { Ok(None) } else { text.parse().map(Some) }
-}
-
 impl Details {
     fn apply(&self, record: &mut DeviceRecord) {
         let device = &mut record.device;
@@ -191,9 +188,7 @@ impl Details {
         if !self.sources.is_empty() {
             device.sources.clone_from(&self.sources);
         }
-        if !self.legacy.is_empty() {
-            record.dialect.legacy = self.legacy.iter().flatten().copied().collect();
-        }
+        self.speech.apply(record);
     }
 
     /// The ledger row with the fields that were given, judged as `ledger set` judges them.
@@ -224,7 +219,8 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
                     record.name.clone_from(name);
                 }
                 if let Some((host, port)) = &address {
-                    (record.host, record.port) = (host.clone(), *port);
+                    let usual = record.dialect.protocol.port();
+                    (record.host, record.port) = (host.clone(), port.unwrap_or(usual));
                 }
             };
             change(&id, "change", edit, context).await
@@ -270,7 +266,7 @@ async fn known(id: &DeviceId, context: &Context) -> Result<DeviceRecord, CliErro
 async fn add(
     id: DeviceId,
     name: String,
-    (host, port): (String, u16),
+    (host, port): (String, Option<u16>),
     details: &Details,
     context: &Context,
 ) -> Result<(), CliError> {
@@ -283,10 +279,11 @@ async fn add(
         channels: BTreeSet::new(),
     };
     let mut record =
-        DeviceRecord { device, name, host, port, dialect: Dialect::default(), ledger: Value::Object(Map::new()) };
+        DeviceRecord { device, name, host, port: 0, dialect: Dialect::default(), ledger: Value::Object(Map::new()) };
     details.apply(&mut record);
+    record.port = port.unwrap_or(record.dialect.protocol.port());
     record.ledger = details.ledger(&record.ledger, &record.device.id)?;
-    inspected(&record)?;
+    judge(&record)?;
     if record.device.accounts.is_empty() {
         return Err(CliError::Usage("a device needs at least one --account".into()));
     }
@@ -309,7 +306,7 @@ async fn change(
     let before = known(id, context).await?;
     let mut after = before.clone();
     edit(&mut after);
-    inspected(&after)?;
+    judge(&after)?;
     let detail = json!({ "change": what, "before": before, "after": after });
     let event = Event { device: Some(id.clone()), ..context.event(Kind::DeviceChange, &actor, detail) };
     let record = context.store().await?.update_device(id, event, edit).await?;
@@ -358,6 +355,7 @@ async fn show(record: &DeviceRecord, context: &Context) -> Result<(), CliError> 
         let mut lines = vec![
             format!("機器:       {}  {}", record.device.id, output::visible(&record.name)),
             format!("アドレス:   {}:{}", output::visible(&record.host), record.port),
+            format!("通信方式:   {}", record.dialect.protocol),
             format!("状態:       {}", status(record.device.status)),
             format!("アカウント: {}", output::visible(&accounts(&record.device))),
             format!("許可:       {}", channels(&record.device)),
@@ -369,7 +367,9 @@ async fn show(record: &DeviceRecord, context: &Context) -> Result<(), CliError> 
         for key in &keys {
             lines.push(format!("ホスト鍵:   {}", key.fingerprint));
         }
-        if keys.is_empty() {
+        if record.dialect.protocol == Protocol::Telnet {
+            lines.push("ホスト鍵:   telnet にはありません。接続先を確かめる手段はアドレスだけです".into());
+        } else if keys.is_empty() {
             lines.push(format!("ホスト鍵:   なし（sekimori device scan-keys {} で確認）", record.device.id));
         }
         for credential in &credentials {
@@ -385,10 +385,10 @@ mod tests {
 
     #[test]
     fn addresses_as_people_type_them() {
-        assert_eq!(address("ct.local"), Ok(("ct.local".into(), 22)));
-        assert_eq!(address("192.0.2.1:2200"), Ok(("192.0.2.1".into(), 2200)));
-        assert_eq!(address("[2001:db8::1]:2200"), Ok(("2001:db8::1".into(), 2200)));
-        assert_eq!(address("2001:db8::1"), Ok(("2001:db8::1".into(), 22)));
+        assert_eq!(address("ct.local"), Ok(("ct.local".into(), None)));
+        assert_eq!(address("192.0.2.1:2200"), Ok(("192.0.2.1".into(), Some(2200))));
+        assert_eq!(address("[2001:db8::1]:2200"), Ok(("2001:db8::1".into(), Some(2200))));
+        assert_eq!(address("2001:db8::1"), Ok(("2001:db8::1".into(), None)));
         for text in ["", ":22", "h:0", "h:x", "h:70000", "a b", "[::1]x"] {
             assert!(address(text).is_err(), "{text:?}");
         }

@@ -6,6 +6,7 @@ mod machine;
 use super::context::Context;
 use super::error::CliError;
 use super::output;
+use crate::store::Protocol;
 use chrono::Utc;
 use sekimori_audit::event::Kind;
 use sekimori_certs::host_ca::HostCa;
@@ -147,7 +148,7 @@ async fn register(context: &Context, checks: &mut Vec<Check>) -> Result<(), CliE
     for record in store.devices().await? {
         let id = &record.device.id;
         let what = format!("device {id}");
-        if store.host_keys(id).await?.is_empty() {
+        if record.dialect.protocol == Protocol::Ssh && store.host_keys(id).await?.is_empty() {
             checks.push(warn(&what, format!("no host key is pinned: sekimori device scan-keys {id}")));
         }
         let credentials = store.credentials(id).await?;

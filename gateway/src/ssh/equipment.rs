@@ -18,7 +18,7 @@ use crate::gate::Gate;
 use crate::session::Session;
 use crate::session::backlog::{Backlog, Cuttable, Gated};
 use crate::session::read_ahead::ReadAhead;
-use crate::store::{DeviceRecord, Legacy};
+use crate::store::{DeviceRecord, Legacy, Protocol};
 use offer::Lacking;
 use pinned::{Negotiated, Pinned};
 use russh::client::{self, GexParams};
@@ -29,6 +29,7 @@ use sekimori_audit::event::Kind;
 use sekimori_audit::recording::Recording;
 use sekimori_policy::decide::Permit;
 use serde_json::json;
+use sign_in::Attempts;
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -67,12 +68,12 @@ pub async fn dial(
     gate: &Gate,
     session: &Session,
     permit: &Permit,
+    record: &DeviceRecord,
     recording: &Recording,
 ) -> Result<Equipment, DialError> {
     let timeout = Duration::from_secs(gate.config().ssh.dial_timeout_seconds);
-    let record = record(gate, permit).await?;
-    let silent = DialError::Silent { device: permit.device().to_string(), address: address(&record) };
-    let dialled = dial_without_limit(gate, session, permit, recording, &record);
+    let silent = DialError::Silent { device: permit.device().to_string(), address: address(record) };
+    let dialled = dial_without_limit(gate, session, permit, recording, record);
     tokio::time::timeout(timeout, dialled).await.unwrap_or(Err(silent))
 }
 
@@ -124,14 +125,15 @@ async fn dial_without_limit(
     let account = permit.account();
     let agreed = (&negotiated, allowed);
     let attempts = sign_in::attempts(gate, &connection, (&device, account), credential, &key_id, agreed).await?;
-    for attempt in attempts {
+    for attempt in attempts.ways {
         let negotiated = Negotiated { sign_in: attempt.algorithm(), ..negotiated.clone() };
         note_legacy(gate, session, &negotiated).await?;
         if attempt.make(&mut connection, account).await.map_err(|fault| protocol(fault.to_string()))? {
             return Ok(Equipment { connection, backlog, _socket: cuttable });
         }
     }
-    Err(DialError::CredentialRefused { device, account: account.to_owned() })
+    let hint = Attempts::hint(attempts.withheld, &device, allowed);
+    Err(DialError::CredentialRefused { device, account: account.to_owned(), hint })
 }
 
 /// Each use of what is outdated is on record before a credential is sent.
@@ -180,6 +182,11 @@ async fn nothing_in_common(record: &DeviceRecord, kind: AlgorithmKind, host_keys
 pub async fn record(gate: &Gate, permit: &Permit) -> Result<DeviceRecord, DialError> {
     let gone = || DialError::Unregistered { device: permit.device().to_string() };
     gate.store.device(permit.device()).await?.ok_or_else(gone)
+}
+
+/// Whether a permit's device speaks telnet; not, if that cannot be found out.
+pub async fn speaks_telnet(gate: &Gate, permit: &Permit) -> bool {
+    record(gate, permit).await.is_ok_and(|record| record.dialect.protocol == Protocol::Telnet)
 }
 
 fn address(record: &DeviceRecord) -> String {

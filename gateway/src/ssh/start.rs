@@ -9,7 +9,9 @@ use crate::session::backlog::Backlog;
 use crate::session::pump::drain_meanwhile;
 use crate::session::relay::{DeviceEnd, Expected, Outcome, PersonEnd, Screen, cells, relay};
 use crate::session::sftp_offer::SftpOffer;
-use crate::session::{End, Session};
+use crate::session::{self, End, Session};
+use crate::store::Protocol;
+use crate::telnet;
 use russh::server::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, Pty};
 use sekimori_audit::event::Kind;
@@ -196,11 +198,21 @@ async fn reach(
             let channel = SessionChannel { connection, session: &session, screen, opening, start, permission };
             session.track(channel.serve(incoming)).await;
         }
-        Err(sentence) => {
+        Err(mut sentence) => {
+            // What the device cannot do at all is not worth a changed request.
+            if !matches!(start, Start::Shell) && equipment::speaks_telnet(&connection.gate, &permit).await {
+                sentence = texts::terminal_only(language).into();
+            }
             note(&connection.gate, &session, Kind::AccessDenied, json!({ "reasons": ["channel-not-permitted"] })).await;
             screen.refuse(&texts::refusal(language, &[sentence])).await;
         }
     }
+}
+
+/// A device at which the account is signed in.
+enum Reached {
+    Ssh(Equipment, DeviceEnd),
+    Telnet(telnet::Line),
 }
 
 /// One channel of an open session that the permit names.
@@ -232,8 +244,13 @@ impl SessionChannel<'_> {
             () = session.ended() => None,
         };
         let outcome = match dialled {
-            Some(Ok((equipment, device))) => {
-                let outcome = self.relay(incoming, device, &tap).await;
+            Some(Ok(Reached::Telnet(line))) => {
+                let person = self.person(incoming, &tap);
+                self.until_the_end(session::telnet(person, line, &tap, session)).await
+            }
+            Some(Ok(Reached::Ssh(equipment, device))) => {
+                let person = self.person(incoming, &tap);
+                let outcome = self.until_the_end(relay(person, device, &tap, session)).await;
                 if matches!(outcome, Some(Outcome::PersonClosed)) {
                     equipment.finish().await;
                 }
@@ -286,9 +303,17 @@ impl SessionChannel<'_> {
     }
 
     /// The device's channel, with everything asked of it that the client asked for.
-    async fn dial(&self) -> Result<(Equipment, DeviceEnd), DialError> {
+    async fn dial(&self) -> Result<Reached, DialError> {
         let (gate, permit) = (&self.connection.gate, self.session.permit());
-        let equipment = equipment::dial(gate, self.session, &permit, &self.session.recording).await?;
+        let record = equipment::record(gate, &permit).await?;
+        if record.dialect.protocol == Protocol::Telnet {
+            let (Some(pty), Start::Shell) = (&self.opening.terminal, &self.start) else {
+                return Err(DialError::TerminalOnly { device: permit.device().to_string() });
+            };
+            let size = telnet::Size { term: pty.term.clone(), columns: cells(pty.columns), rows: cells(pty.rows) };
+            return telnet::dial(gate, self.session, &permit, &record, size).await.map(Reached::Telnet);
+        }
+        let equipment = equipment::dial(gate, self.session, &permit, &record, &self.session.recording).await?;
         let protocol =
             |fault: russh::Error| DialError::Protocol { device: permit.device().to_string(), cause: fault.to_string() };
         let channel = equipment.connection.channel_open_session().await.map_err(protocol)?;
@@ -310,17 +335,20 @@ impl SessionChannel<'_> {
         expected.push_back(Expected::Start);
         let (read, write) = channel.split();
         let backlog = equipment.backlog.clone();
-        Ok((equipment, DeviceEnd { read, write, backlog, expected }))
+        Ok(Reached::Ssh(equipment, DeviceEnd { read, write, backlog, expected }))
     }
 
-    async fn relay(&self, incoming: Incoming, device: DeviceEnd, tap: &Tap) -> Option<Outcome> {
+    fn person(&self, incoming: Incoming, tap: &Tap) -> PersonEnd {
         let Incoming { read, backlog, early } = incoming;
         // Of subsystems only SFTP is permitted at all.
         let offer = matches!(self.start, Start::Subsystem(_)).then(SftpOffer::default);
-        let person = PersonEnd { read, screen: self.screen.clone(), backlog, early, offer };
         self.session.show_notices_on(&self.screen, tap);
+        PersonEnd { read, screen: self.screen.clone(), backlog, early, offer }
+    }
+
+    async fn until_the_end(&self, relayed: impl Future<Output = Outcome>) -> Option<Outcome> {
         tokio::select! {
-            outcome = relay(person, device, tap, self.session) => {
+            outcome = relayed => {
                 if let Some(end) = outcome.end_of_session() {
                     self.session.end(end);
                 }

@@ -66,6 +66,18 @@ pub fn not_permitted(language: Language, channel: &str, work: &str) -> String {
     }
 }
 
+/// A device that speaks telnet.
+pub fn terminal_only(language: Language) -> &'static str {
+    match language {
+        Language::Ja => {
+            "この機器には telnet で接続するため、端末（ssh -t）だけが使えます。コマンド実行とファイル転送はできません。"
+        }
+        Language::En => {
+            "This device is reached by telnet: a terminal (ssh -t) is all there is, no commands and no file transfers."
+        }
+    }
+}
+
 /// A subsystem that nobody offers.
 pub fn unknown_subsystem(language: Language, name: &str) -> String {
     let name: String = name.chars().filter(|c| !c.is_control()).take(40).collect();

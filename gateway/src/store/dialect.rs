@@ -11,16 +11,88 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Dialect {
+    /// What it speaks.
+    #[serde(skip_serializing_if = "Protocol::is_ssh")]
+    pub protocol: Protocol,
     /// Outdated algorithms that the hospital allows towards this device, and towards no other.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub legacy: BTreeSet<Legacy>,
+    /// What it asks with, where it speaks telnet.
+    #[serde(skip_serializing_if = "Prompts::are_usual")]
+    pub prompts: Prompts,
+}
+
+/// A protocol with a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// SSH, version 2.
+    #[default]
+    Ssh,
+    /// Telnet (RFC 854): whoever stands between reads everything, and nothing proves who answers.
+    Telnet,
+}
+
+impl Protocol {
+    /// Its usual port.
+    #[must_use]
+    pub fn port(self) -> u16 {
+        match self {
+            Self::Ssh => 22,
+            Self::Telnet => 23,
+        }
+    }
+
+    fn is_ssh(&self) -> bool {
+        *self == Self::Ssh
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ssh => "ssh",
+            Self::Telnet => "telnet",
+        })
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "ssh" => Ok(Self::Ssh),
+            "telnet" => Ok(Self::Telnet),
+            _ => Err(format!("{text} is no protocol of a terminal here: ssh or telnet")),
+        }
+    }
+}
+
+/// The ends of the lines with which a device asks; where a list is empty, the usual ones of [`crate::telnet`] count.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Prompts {
+    /// For the account.
+    pub account: Vec<String>,
+    /// For its password.
+    pub password: Vec<String>,
+}
+
+impl Prompts {
+    fn are_usual(&self) -> bool {
+        self.account.is_empty() && self.password.is_empty()
+    }
 }
 
 impl Dialect {
     /// What the ledger lists as risks.
     #[must_use]
     pub fn risks(&self) -> BTreeSet<Risk> {
-        self.legacy.iter().map(|class| class.risk()).collect()
+        match self.protocol {
+            Protocol::Ssh => self.legacy.iter().map(|class| class.risk()).collect(),
+            Protocol::Telnet => BTreeSet::from([Risk::Telnet]),
+        }
     }
 }
 
@@ -87,10 +159,15 @@ mod tests {
     fn documents_of_before_and_after_are_read() {
         assert_eq!(serde_json::from_str::<Dialect>("{}").unwrap(), Dialect::default());
         assert_eq!(serde_json::to_string(&Dialect::default()).unwrap(), "{}");
-        let old = Dialect { legacy: BTreeSet::from([Legacy::Cbc, Legacy::Sha1]) };
+        let old = Dialect { legacy: BTreeSet::from([Legacy::Cbc, Legacy::Sha1]), ..Dialect::default() };
         let text = serde_json::to_string(&old).unwrap();
         assert_eq!(text, r#"{"legacy":["sha1","cbc"]}"#);
         assert_eq!(serde_json::from_str::<Dialect>(&text).unwrap(), old);
+        let prompts = Prompts { account: vec!["利用者名：".into()], ..Prompts::default() };
+        let telnet = Dialect { protocol: Protocol::Telnet, prompts, ..Dialect::default() };
+        let text = serde_json::to_string(&telnet).unwrap();
+        assert_eq!(serde_json::from_str::<Dialect>(&text).unwrap(), telnet);
+        assert_eq!(telnet.risks(), BTreeSet::from([Risk::Telnet]));
         // A class that this version does not know is not guessed at.
         assert!(serde_json::from_str::<Dialect>(r#"{"legacy":["rot13"]}"#).is_err());
     }

@@ -31,7 +31,7 @@ mod tests;
 pub use credentials::Credential;
 pub use db::distant_and_unverified;
 pub use devices::DeviceRecord;
-pub use dialect::{Dialect, Legacy};
+pub use dialect::{Dialect, Legacy, Prompts, Protocol};
 pub use error::StoreError;
 pub use locks::LockRecord;
 pub use records::ChannelRecord;

@@ -1,11 +1,12 @@
 //! Host keys and credentials of equipment. A key is pinned because a person compared it, never because it was there.
 
 use super::known;
+use super::speech::must_have_host_keys;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::output;
 use crate::ssh::equipment::{self, Presented};
-use crate::store::{Credential, DeviceRecord};
+use crate::store::{Credential, DeviceRecord, Protocol};
 use russh::keys::ssh_key::PrivateKey;
 use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_certs::host_key::{fingerprint, parse_host_keys};
@@ -33,6 +34,7 @@ pub enum Given {
 pub async fn scan_keys(id: &DeviceId, context: &Context) -> Result<(), CliError> {
     context.authority(Act::ManageDevices).await?;
     let record = known(id, context).await?;
+    must_have_host_keys(&record)?;
     let pinned = context.store().await?.host_keys(id).await?;
     let keys = scan(&record, context).await?;
     let rows: Vec<Value> = keys
@@ -69,6 +71,7 @@ pub async fn scan_keys(id: &DeviceId, context: &Context) -> Result<(), CliError>
 pub async fn pin(id: &DeviceId, wanted: Option<&str>, file: Option<&Path>, context: &Context) -> Result<(), CliError> {
     let (_, actor) = context.authority(Act::ManageDevices).await?;
     let record = known(id, context).await?;
+    must_have_host_keys(&record)?;
     let keys = match (wanted, file) {
         (_, Some(file)) => parse_host_keys(&read(file)?)?,
         (Some(wanted), None) => {
@@ -114,6 +117,9 @@ pub async fn credential(id: &DeviceId, account: &str, given: Given, context: &Co
         return Err(CliError::NotFound(format!(
             "{id} has no account {account}: add it with `device change --account`"
         )));
+    }
+    if record.dialect.protocol == Protocol::Telnet && !matches!(given, Given::Password { .. }) {
+        return Err(CliError::Usage(format!("{id} speaks telnet: it takes a password only, --password")));
     }
     let credential = match given {
         Given::Password { stdin } => {

@@ -1,5 +1,6 @@
 //! Why a device was not reached: in detail for the hospital, in a sentence for the person.
 
+use crate::ssh::texts;
 use crate::store::{Legacy, StoreError};
 use sekimori_policy::facts::Language;
 use std::collections::BTreeSet;
@@ -70,12 +71,38 @@ pub enum DialError {
         account: String,
     },
     /// The device refused the stored credential.
-    #[error("{device} refused the stored credential of {account}")]
+    #[error("{device} refused the stored credential of {account}{hint}")]
     CredentialRefused {
         /// The device.
         device: String,
         /// The account.
         account: String,
+        /// What was not tried, and what would allow it; empty if everything was.
+        hint: String,
+    },
+    /// What is stored is no password, and it speaks telnet.
+    #[error(
+        "{device} speaks telnet and takes a password only: run `sekimori device credential {device} {account} --password`"
+    )]
+    NoPassword {
+        /// The device.
+        device: String,
+        /// The account.
+        account: String,
+    },
+    /// It speaks telnet, and what it asks with is not among its prompts.
+    #[error(
+        "{device} asked for nothing that was recognised: tell how its prompts end with `sekimori device change {device} --login-prompt … --password-prompt …`"
+    )]
+    NoPrompt {
+        /// The device.
+        device: String,
+    },
+    /// It speaks telnet, and something else than a terminal was asked for.
+    #[error("{device} speaks telnet: a terminal is all there is")]
+    TerminalOnly {
+        /// The device.
+        device: String,
     },
     /// It was taken out of the register between the decision and now.
     #[error("{device} is no longer registered")]
@@ -120,18 +147,27 @@ impl DialError {
             Self::Outdated { .. } => {
                 "The device knows only outdated encryption, which the hospital has not allowed for it. Nothing was sent. Tell the hospital."
             }
-            Self::NoCredential { .. } | Self::CredentialRefused { .. } if ja => {
+            Self::TerminalOnly { .. } => texts::terminal_only(language),
+            Self::NoCredential { .. } | Self::NoPassword { .. } | Self::CredentialRefused { .. } if ja => {
                 "機器が、登録された認証情報を受け付けません。病院に連絡してください。"
             }
-            Self::NoCredential { .. } | Self::CredentialRefused { .. } => {
+            Self::NoCredential { .. } | Self::NoPassword { .. } | Self::CredentialRefused { .. } => {
                 "The device did not accept the credential that the hospital registered. Tell the hospital."
             }
-            Self::Protocol { .. } | Self::Unregistered { .. } | Self::Store(_) | Self::Certs(_) if ja => {
+            Self::Protocol { .. }
+            | Self::NoPrompt { .. }
+            | Self::Unregistered { .. }
+            | Self::Store(_)
+            | Self::Certs(_)
+                if ja =>
+            {
                 "機器への接続に失敗しました。病院に連絡してください。"
             }
-            Self::Protocol { .. } | Self::Unregistered { .. } | Self::Store(_) | Self::Certs(_) => {
-                "The connection to the device failed. Tell the hospital."
-            }
+            Self::Protocol { .. }
+            | Self::NoPrompt { .. }
+            | Self::Unregistered { .. }
+            | Self::Store(_)
+            | Self::Certs(_) => "The connection to the device failed. Tell the hospital.",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The injected credential: what is signed or said towards the device, chosen before anything of it is.
 
-use super::error::DialError;
+use super::error::{DialError, allowing};
 use super::pinned::{Negotiated, Pinned};
 use crate::gate::Gate;
 use crate::store::{Credential, Legacy};
@@ -23,6 +23,14 @@ pub enum Attempt {
     Certificate(Arc<PrivateKey>, Box<Certificate>),
 }
 
+/// What is left to try for a credential.
+pub struct Attempts {
+    /// The ways, in this order.
+    pub ways: Vec<Attempt>,
+    /// A way that is not among them, since the hospital does not allow its class towards the device.
+    pub withheld: Option<Legacy>,
+}
+
 /// A certificate towards equipment is used at once; some minutes allow for clocks that differ.
 const CERTIFICATE_MINUTES: u32 = 5;
 
@@ -37,17 +45,17 @@ pub async fn attempts(
     credential: Credential,
     key_id: &str,
     (negotiated, allowed): (&Negotiated, &BTreeSet<Legacy>),
-) -> Result<Vec<Attempt>, DialError> {
+) -> Result<Attempts, DialError> {
     let protocol = |fault: russh::Error| DialError::Protocol { device: device.to_owned(), cause: fault.to_string() };
     let unusable = |fault| protocol(russh::keys::Error::from(fault).into());
     let key = match credential {
-        Credential::Password(password) => return Ok(vec![Attempt::Password(password)]),
+        Credential::Password(password) => return Ok(Attempts::one(Attempt::Password(password))),
         Credential::Certificate => {
             let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).map_err(unusable)?;
             let minutes = CERTIFICATE_MINUTES;
             let certificate =
                 gate.user_ca.issue_for_equipment(key.public_key(), account, key_id, Utc::now(), minutes)?;
-            return Ok(vec![Attempt::Certificate(Arc::new(key), Box::new(certificate))]);
+            return Ok(Attempts::one(Attempt::Certificate(Arc::new(key), Box::new(certificate))));
         }
         Credential::PrivateKey(pem) => Arc::new(PrivateKey::from_openssh(pem.as_bytes()).map_err(unusable)?),
     };
@@ -60,20 +68,41 @@ pub async fn attempts(
             return Err(outdated(Legacy::Dss, "the stored key is ssh-dss"));
         }
         Algorithm::Rsa { .. } => {
-            let sha1 = allowed.contains(&Legacy::Sha1);
-            match connection.best_supported_rsa_hash().await.map_err(protocol)? {
+            let mut hashes = match connection.best_supported_rsa_hash().await.map_err(protocol)? {
                 Some(Some(hash)) => vec![Some(hash)],
-                Some(None) if sha1 => vec![None],
-                Some(None) => return Err(outdated(Legacy::Sha1, "RSA keys sign in with ssh-rsa only")),
+                Some(None) if !allowed.contains(&Legacy::Sha1) => {
+                    return Err(outdated(Legacy::Sha1, "RSA keys sign in with ssh-rsa only"));
+                }
+                Some(None) => Vec::new(),
                 // It does not say. One whose own key signs with SHA-1 knows no better.
-                None if sha1 && negotiated.host_key == "ssh-rsa" => vec![None],
-                None if sha1 => vec![Some(HashAlg::Sha256), None],
+                None if negotiated.host_key == "ssh-rsa" => Vec::new(),
                 None => vec![Some(HashAlg::Sha256)],
+            };
+            // Some say more than they take.
+            if allowed.contains(&Legacy::Sha1) {
+                hashes.push(None);
             }
+            hashes
         }
         _ => vec![None],
     };
-    Ok(hashes.into_iter().map(|hash| Attempt::Key(PrivateKeyWithHashAlg::new(key.clone(), hash))).collect())
+    let withheld = key.algorithm().is_rsa() && !allowed.contains(&Legacy::Sha1);
+    let ways = hashes.into_iter().map(|hash| Attempt::Key(PrivateKeyWithHashAlg::new(key.clone(), hash))).collect();
+    Ok(Attempts { ways, withheld: withheld.then_some(Legacy::Sha1) })
+}
+
+impl Attempts {
+    fn one(way: Attempt) -> Self {
+        Self { ways: vec![way], withheld: None }
+    }
+
+    /// What the hospital may allow beside, for the event of a refusal; empty if everything was tried.
+    pub fn hint(withheld: Option<Legacy>, device: &str, allowed: &BTreeSet<Legacy>) -> String {
+        withheld.map_or_else(String::new, |class| {
+            let command = allowing(device, &allowed.iter().copied().chain([class]).collect());
+            format!(" (unless it takes it in an outdated way: `{command}`)")
+        })
+    }
 }
 
 impl Attempt {
