@@ -46,6 +46,20 @@ fn a_forward_carries_both_directions_and_is_recorded(database: Database) -> Resu
 }
 
 #[test]
+fn a_forward_that_both_sides_have_ended_is_closed() -> Result<()> {
+    let hospital = Hospital::open(Database::Sqlite)?;
+    let certificate = hospital.sign_in()?;
+    // OpenSSH leaves it to the server to close what its `-W` asked for: it would wait for ever.
+    let mut ssh = hospital.workstation.prepared("ssh", &hospital.engineer.id, hospital.carried(&certificate))?;
+    ssh.args(["-W", &format!("{DEVICE}:{}", hospital.echo.address.port()), "gate"]);
+    let output = run(&mut ssh, Input::from("there and back\n"), PATIENCE)?.success()?;
+    ensure!(output.text() == format!("{}there and back\n", Echo::GREETING), "{output:?}");
+    let output = run(&mut ssh, Input::Nothing, PATIENCE)?.success()?;
+    ensure!(output.text() == Echo::GREETING, "{output:?}");
+    Ok(())
+}
+
+#[test]
 fn a_port_that_the_permit_does_not_name_is_not_reached() -> Result<()> {
     let hospital = Hospital::open(Database::Sqlite)?;
     let certificate = hospital.sign_in()?;

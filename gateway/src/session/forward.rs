@@ -12,6 +12,7 @@ use russh::{ChannelMsg, ChannelReadHalf};
 use sekimori_audit::recording::{Output, Tap};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -33,14 +34,21 @@ pub async fn forward(
     let down = down(device_read, screen, tap, session);
     tokio::pin!(down);
     let outcome = {
-        let mut up = Up { device: device_write, tap, session };
+        let (person_ended, device_ended) = (AtomicBool::new(false), AtomicBool::new(false));
+        let mut up =
+            Up { device: device_write, person_ended: &person_ended, device_ended: &device_ended, tap, session };
         let up = pump(&mut person, backlog, VecDeque::new(), &mut up);
         tokio::pin!(up);
         tokio::select! {
             outcome = &mut up => outcome.unwrap_or(Outcome::PersonClosed),
             outcome = &mut down => return match outcome {
+                // Both have said all they will. Clients may leave the closing to us: OpenSSH does, of its `-W`.
+                Outcome::DeviceClosed if person_ended.load(Ordering::Relaxed) => outcome,
                 // The device has said all it will; the person may still be sending.
-                Outcome::DeviceClosed => up.await.unwrap_or(Outcome::DeviceClosed),
+                Outcome::DeviceClosed => {
+                    device_ended.store(true, Ordering::Relaxed);
+                    up.await.unwrap_or(Outcome::DeviceClosed)
+                }
                 other => other,
             },
         }
@@ -57,6 +65,8 @@ pub async fn forward(
 
 struct Up<'a> {
     device: OwnedWriteHalf,
+    person_ended: &'a AtomicBool,
+    device_ended: &'a AtomicBool,
     tap: &'a Tap,
     session: &'a Session,
 }
@@ -77,7 +87,13 @@ impl Pass for Up<'_> {
 
     async fn message(&mut self, message: ChannelMsg) -> Result<ControlFlow<()>, Outcome> {
         match message {
-            ChannelMsg::Eof => self.device.shutdown().await.map_err(|_| Outcome::DeviceLost)?,
+            ChannelMsg::Eof => {
+                self.device.shutdown().await.map_err(|_| Outcome::DeviceLost)?;
+                self.person_ended.store(true, Ordering::Relaxed);
+                if self.device_ended.load(Ordering::Relaxed) {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
             ChannelMsg::Close => return Ok(ControlFlow::Break(())),
             _ => {}
         }
