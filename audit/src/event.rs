@@ -112,6 +112,8 @@ kinds! {
     Stop = "gateway.stop",
     /// The configuration was read again.
     Reload = "gateway.reload",
+    /// The gateway serves still: once an hour, so that silence shows in the log.
+    Beat = "gateway.beat",
     /// A source that nobody allows was turned away (counted, at most one event a source and minute).
     SourceRefused = "source.refused",
     /// All factors were proved.
@@ -141,6 +143,16 @@ kinds! {
     RecordingViewed = "recording.viewed",
     /// A recording was exported.
     RecordingExported = "recording.exported",
+    /// A segment of a recording was sealed.
+    RecordingSegment = "recording.segment",
+    /// The recording of a session was sealed as a whole.
+    RecordingSealed = "recording.sealed",
+    /// The bytes of a session's recording were removed, after its retention.
+    RecordingPurged = "recording.purged",
+    /// A hold was laid on a recording, or lifted.
+    RecordingHeld = "recording.held",
+    /// The next key of the transparency log was introduced.
+    LogKeyRotated = "log.key-rotated",
     /// A vendor was added.
     VendorAdd = "vendor.add",
     /// A vendor was changed, suspended or retired.

@@ -1,7 +1,9 @@
-//! What happened, and what exists: events, recordings, replay, the device ledger.
+//! What happened, and what exists: events, the log that seals them, recordings, replay, the device ledger.
 
 pub mod error;
 pub mod event;
 pub mod ledger;
+pub mod log;
 pub mod recording;
 pub mod replay;
+pub mod verify;

@@ -1,0 +1,133 @@
+//! Reading a log's folder: entries, roots and proofs out of tiles. It believes nothing: [`crate::verify`] does that.
+
+use super::checkpoint::Checkpoint;
+use super::error::LogError;
+use super::folder::{read, read_resource};
+use super::hash::{Hash, root_of};
+use super::proof;
+use super::proof_text::EntryProof;
+use super::tile::{Resource, WIDTH, decode_bundle, decode_tile, width_at};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Tiles that are kept while proofs are made; a proof in a tree of 2^40 entries needs ten.
+const KEPT_TILES: usize = 64;
+
+/// One state of a log: that of the checkpoint which was in the folder when it was opened.
+#[derive(Debug)]
+pub struct Reader {
+    root: PathBuf,
+    checkpoint: Checkpoint,
+    note: String,
+    tiles: HashMap<(u8, u64), Vec<Hash>>,
+}
+
+impl Reader {
+    /// Reads the checkpoint; its signatures are not looked at.
+    ///
+    /// # Errors
+    /// [`LogError::Storage`], [`LogError::Malformed`].
+    pub fn open(root: &Path) -> Result<Self, LogError> {
+        let bytes = read(root, &Resource::Checkpoint.path())?
+            .ok_or_else(|| LogError::malformed("log", format!("{} holds no checkpoint", root.display())))?;
+        let (checkpoint, _) = Checkpoint::parse(&bytes)?;
+        let note = String::from_utf8(bytes).map_err(|_| LogError::malformed("checkpoint", "it is not UTF-8"))?;
+        Ok(Self { root: root.to_owned(), checkpoint, note, tiles: HashMap::new() })
+    }
+
+    /// What the checkpoint says.
+    #[must_use]
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// The entry at an index; `None` behind the last.
+    ///
+    /// # Errors
+    /// [`LogError::Storage`], [`LogError::Malformed`].
+    pub fn entry(&self, index: u64) -> Result<Option<Vec<u8>>, LogError> {
+        let bundle = index / WIDTH;
+        let width = width_at(self.checkpoint.size, 0, bundle);
+        let Some(bytes) = read_resource(&self.root, Resource::Entries { index: bundle, width })? else {
+            return Ok(None);
+        };
+        // The bundle may have grown since: its first entries are the same.
+        let held = u16::try_from(count(&bytes)).unwrap_or(u16::MAX);
+        let entries = decode_bundle(&bytes, held)?;
+        let at = usize::try_from(index % WIDTH).unwrap_or(usize::MAX);
+        Ok((at < usize::from(width)).then(|| entries.get(at).map(|entry| entry.to_vec())).flatten())
+    }
+
+    /// The root of the first `size` entries.
+    ///
+    /// # Errors
+    /// [`LogError::Storage`], [`LogError::Malformed`] if the log is smaller or a tile is missing.
+    pub fn root_at(&mut self, size: u64) -> Result<Hash, LogError> {
+        self.check_size(size)?;
+        proof::root(size, &mut |height, index| self.node(height, index))
+    }
+
+    /// The proof that the tree of `old` is how the tree of `new` begins.
+    ///
+    /// # Errors
+    /// [`LogError::Storage`], [`LogError::Malformed`] if the log is smaller or a tile is missing.
+    pub fn consistency(&mut self, old: u64, new: u64) -> Result<Vec<Hash>, LogError> {
+        self.check_size(new)?;
+        let path = proof::consistency(old, new, &mut |height, index| self.node(height, index))?;
+        path.ok_or_else(|| LogError::malformed("pair of sizes", format!("{old} is more than {new}")))
+    }
+
+    /// The proof that the entry at an index stands under the checkpoint.
+    ///
+    /// # Errors
+    /// [`LogError::Storage`], [`LogError::Malformed`] if there is no such entry or a tile is missing.
+    pub fn inclusion(&mut self, index: u64) -> Result<EntryProof, LogError> {
+        let path = proof::inclusion(index, self.checkpoint.size, &mut |height, index| self.node(height, index))?;
+        let path =
+            path.ok_or_else(|| LogError::malformed("index of an entry", format!("{index} is behind the last")))?;
+        Ok(EntryProof { index, path, checkpoint: self.note.clone() })
+    }
+
+    fn check_size(&self, size: u64) -> Result<(), LogError> {
+        let held = self.checkpoint.size;
+        let behind = || LogError::malformed("size of this log", format!("it holds {held} entries, not {size}"));
+        if size <= held { Ok(()) } else { Err(behind()) }
+    }
+
+    /// The root over the `index`-th run of `2^height` entries.
+    fn node(&mut self, height: u32, index: u64) -> Result<Hash, LogError> {
+        let level = u8::try_from(height / 8).unwrap_or(63);
+        // Within the tile the node spans so many hashes.
+        let span = 1_u64 << (height % 8);
+        let first = index.saturating_mul(span);
+        let tile = first / WIDTH;
+        if !self.tiles.contains_key(&(level, tile)) {
+            let width = width_at(self.checkpoint.size, level, tile);
+            let resource = Resource::Tile { level, index: tile, width };
+            let bytes = read_resource(&self.root, resource)?
+                .ok_or_else(|| LogError::malformed("whole log", format!("{} is missing", resource.path())))?;
+            if self.tiles.len() >= KEPT_TILES {
+                self.tiles.clear();
+            }
+            let held = if bytes.len() as u64 == WIDTH * Hash::SIZE as u64 { 256 } else { width };
+            self.tiles.insert((level, tile), decode_tile(&bytes, held)?);
+        }
+        let hashes = self.tiles.get(&(level, tile)).map(Vec::as_slice).unwrap_or_default();
+        let range = usize::try_from(first % WIDTH)
+            .ok()
+            .zip(usize::try_from(span).ok())
+            .and_then(|(at, span)| hashes.get(at..at.checked_add(span)?));
+        range.map(root_of).ok_or_else(|| LogError::malformed("tile", "it is narrower than its log"))
+    }
+}
+
+/// How many whole entries a bundle holds.
+fn count(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    let mut entries = 0;
+    while let Some((length, behind)) = rest.split_first_chunk::<2>() {
+        let Some(behind) = behind.get(usize::from(u16::from_be_bytes(*length))..) else { break };
+        (rest, entries) = (behind, entries + 1);
+    }
+    entries
+}
