@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(
             text,
             concat!(
-                r#"{"h":"9fe2ad9def00a63d52a7a0c70c5eb1edaaa1e6da1b6a31ce2e9b2bd83e9bcbe3","k":"session.open","len":18,"n":1,"#,
+                r#"{"h":"b41fc38fe99d3097c65af3b58644d503f2a3f5d5dc7fb9b53d9ca83cc9ff5cfb","k":"session.open","len":18,"n":1,"#,
                 r#""s":"0197b2c4-9f00-7000-8000-000000000001","t":1764000000000000,"v":1}"#
             )
         );

@@ -230,7 +230,8 @@ fn read_edge(root: &Path, size: u64) -> Result<(Edge, Vec<u8>), LogError> {
         let index = (size >> (8 * u32::from(level))) / WIDTH;
         let width = width_at(size, level, index);
         let resource = Resource::Tile { level, index, width };
-        levels.push(if width == 0 { Vec::new() } else { decode_tile(&needed(root, resource)?, width)? });
+        let hashes = if width == 0 { Ok(Vec::new()) } else { decode_tile(&needed(root, resource)?, width) };
+        levels.push(hashes.map_err(|fault| contradiction(root, format!("{}: {fault}", resource.path())))?);
     }
     let width = width_at(size, 0, size / WIDTH);
     let mut bundle = Vec::new();
