@@ -8,7 +8,6 @@ use super::error::CliError;
 use super::ledger::typed;
 use super::output;
 use super::vendor::{network, networks, status};
-use crate::ssh::jump;
 use crate::store::{DeviceRecord, Dialect, Protocol};
 use ipnet::IpNet;
 use sekimori_audit::event::{Event, Kind};
@@ -240,20 +239,6 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
             keys::credential(&id, &account, kind, context).await
         }
         Command::CredentialRemove { id, account } => keys::remove_credential(&id, &account, context).await,
-    }
-}
-
-/// A port that engineers reach as SSH is answered by the gateway itself, never forwarded: what went through would be
-/// encrypted past the recording.
-fn inspected(record: &DeviceRecord) -> Result<(), CliError> {
-    let ssh = |channel: &&Channel| matches!(channel, Channel::Forward(port) if jump::is_ssh(record, *port));
-    match record.device.channels.iter().find(ssh) {
-        Some(Channel::Forward(port)) => Err(CliError::Usage(format!(
-            "port {port} is SSH, which the gateway answers itself on the way to {}: permit shell, exec, sftp or scp \
-             instead of forwarding it",
-            record.device.id
-        ))),
-        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is said on the command line about how a device is spoken to, and what of it goes together.
 
 use crate::cli::error::CliError;
+use crate::ssh::jump;
 use crate::store::{DeviceRecord, Legacy, Protocol};
 use sekimori_policy::facts::Channel;
 
@@ -56,12 +57,13 @@ impl Speech {
 /// # Errors
 /// Which channel is not, and why.
 pub fn judge(record: &DeviceRecord) -> Result<(), CliError> {
-    let (id, port, channels) = (&record.device.id, record.port, &record.device.channels);
-    // A forward to a device's own service would carry sessions past the recording, and past the injected credential.
-    if channels.contains(&Channel::Forward(port)) {
+    let (id, channels) = (&record.device.id, &record.device.channels);
+    // What went through a forward to it would pass the recording by, and the injected credential.
+    let answered = |channel: &&Channel| matches!(channel, Channel::Forward(port) if jump::is_ssh(record, *port));
+    if let Some(Channel::Forward(port)) = channels.iter().find(answered) {
         return Err(CliError::Usage(format!(
-            "port {port} is the {} service of {id}: a forward to it would not be recorded readably; permit shell or sftp",
-            record.dialect.protocol
+            "port {port} of {id} is answered by the gateway itself, and never forwarded past the recording: permit \
+             shell, exec, sftp or scp instead"
         )));
     }
     let telnet = record.dialect.protocol == Protocol::Telnet;
