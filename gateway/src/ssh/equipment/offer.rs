@@ -33,6 +33,8 @@ pub enum Lacking {
 const PREAMBLE: u64 = 8 << 10;
 /// RFC 4253 section 6.1 asks for 35,000 bytes.
 const PACKET: u32 = 35_000;
+/// Names of a list that are looked at.
+const NAMES: usize = 64;
 /// `SSH_MSG_KEXINIT`.
 const KEXINIT: u8 = 20;
 
@@ -71,8 +73,8 @@ impl Offer {
             let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
             let (list, rest) = rest.split_at_checked(length)?;
             lists = rest;
-            let list = std::str::from_utf8(list).ok().filter(|list| list.bytes().all(|b| b.is_ascii_graphic()))?;
-            Some(list.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+            let list = std::str::from_utf8(list).ok()?;
+            Some(list.split(',').filter(|name| is_name(name)).take(NAMES).map(str::to_owned).collect())
         };
         let (kex, keys, ciphers) = (next()?, next()?, next()?);
         let _ciphers_from_device = next()?;
@@ -118,6 +120,11 @@ impl Offer {
     }
 }
 
+/// What RFC 4251 section 6 calls a name, and no more than looks like one: it is shown to people beside a command.
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-@._+/=".contains(&b))
+}
+
 /// Names that stand among the key exchanges and are none (RFC 8308, strict KEX).
 fn is_extension(name: &str) -> bool {
     name.starts_with("ext-info-") || name.starts_with("kex-strict-")
@@ -160,7 +167,9 @@ mod tests {
     fn an_offer_is_read_or_refused_whatever_comes() {
         let mut payload = vec![KEXINIT];
         payload.extend([7; 16]);
-        for list in ["curve25519-sha256", "ssh-rsa", "aes128-cbc", "aes128-cbc", "hmac-sha1", "hmac-sha1", "none"] {
+        for list in
+            ["curve25519-sha256,`rm`,,\u{1b}", "ssh-rsa", "aes128-cbc", "aes128-cbc", "hmac-sha1", "hmac-sha1", "none"]
+        {
             payload.extend(u32::try_from(list.len()).unwrap().to_be_bytes());
             payload.extend(list.as_bytes());
         }
