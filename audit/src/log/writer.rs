@@ -162,7 +162,7 @@ impl Writer {
                 full.push(tile);
                 Ok::<_, LogError>(())
             })?;
-            if self.edge.size() % WIDTH == 0 {
+            if self.edge.size().is_multiple_of(WIDTH) {
                 let entries = Resource::Entries { index: self.edge.size() / WIDTH - 1, width: 256 };
                 self.durable.put(&entries.path(), &std::mem::take(&mut self.bundle))?;
                 full.push(entries);
