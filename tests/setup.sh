@@ -4,7 +4,8 @@
 #   sh tests/setup.sh build|demo|lint|test|fuzz
 #
 # Debian packages come through apt-get (with sudo when not root), cargo tools into target/tools, the npm package of the
-# stock asciinema player into target/player, SSH clients from npm and PyPI into target/clients, each by its lock file.
+# stock asciinema player into target/player, SSH clients from npm and PyPI into target/clients, each by its lock file,
+# other people's verifiers of the log into target/verifiers.
 # With all in place it does nothing.
 set -eu
 cd "$(dirname "$0")/.."
@@ -105,6 +106,39 @@ ssh_clients() {
     cat tests/clients/package-lock.json tests/clients/requirements.txt >$clients/installed
 }
 
+# Verifiers of the transparency log that are not ours: Go's own implementation in a program of a hundred lines, and
+# aics-tlog, which needs Python 3.12.
+log_verifiers() {
+    verifiers=target/verifiers
+    if cat tests/verifiers/verify_log.go tests/verifiers/requirements.txt | cmp -s - $verifiers/installed; then
+        [ ! -e $verifiers/no-aics-tlog ] || say "aics-tlog is left out of the tests: there is no Python 3.12 here"
+        return 0
+    fi
+    rm -rf $verifiers
+    mkdir -p $verifiers
+    say "building tests/verifiers/verify_log.go with Debian's Go: verifies the log in the tests"
+    GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS= GOCACHE="$PWD/$verifiers/cache" \
+        go build -o $verifiers/verify_log tests/verifiers/verify_log.go || fail "go could not build verify_log.go"
+    rm -rf "$verifiers/cache"
+    python=
+    # Where pyenv manages several, the newer ones are not on the path.
+    for candidate in python3 python3.14 python3.13 python3.12 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[2-9].*/bin/python3; do
+        if "$candidate" -c 'import sys, venv; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then
+            python=$candidate
+            break
+        fi
+    done
+    if [ -n "$python" ]; then
+        say "installing from PyPI aics-tlog (tests/verifiers/requirements.txt): verifies the log in the tests"
+        "$python" -m venv $verifiers/aics-tlog && $verifiers/aics-tlog/bin/pip install --quiet --disable-pip-version-check \
+            --no-deps --requirement tests/verifiers/requirements.txt || fail "pip could not install aics-tlog (no network?)"
+    else
+        say "aics-tlog is left out of the tests: there is no Python 3.12 here"
+        : >$verifiers/no-aics-tlog
+    fi
+    cat tests/verifiers/verify_log.go tests/verifiers/requirements.txt >$verifiers/installed
+}
+
 build_set() {
     have cargo || fail "cargo is missing: install Rust 1.95 with rustup, then run this again"
     have cc || fail "there is no C compiler: install Debian package gcc, then run this again"
@@ -139,6 +173,8 @@ test_set() {
     need python3 python3 "runs Python clients in the tests"
     python3 -c 'import ensurepip, venv' 2>/dev/null || need pyvenv python3-venv "keeps the Python clients of the tests apart"
     need systemd-analyze systemd "judges the unit of the service in the tests"
+    need go golang-go "builds a verifier of the log on Go's own implementation of such logs"
+    [ -d /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog ] || need go-mod golang-golang-x-mod-dev "is that implementation"
     need setpriv util-linux "starts PostgreSQL as its own user in the tests"
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || have initdb || need initdb postgresql "the second database in the tests"
 }
@@ -164,5 +200,6 @@ test)
     cargo_tool cargo-nextest cargo-nextest "$NEXTEST" "runs the tests, each in a process of its own"
     asciinema_player
     ssh_clients
+    log_verifiers
     ;;
 esac

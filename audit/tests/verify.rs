@@ -115,6 +115,17 @@ fn silence_and_a_clock_that_goes_back_are_questions() {
 }
 
 #[test]
+fn a_ruined_log_fills_no_memory_and_hides_nothing_behind_questions() {
+    let mut leaves = story(|story| (0..3000).for_each(|_| _ = story.wait(120).tell(BEAT, None)));
+    leaves[2990].number = 7;
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), &leaves, 3000, 1);
+    let report = judged(root.path(), &[]);
+    assert_eq!((report.verdict, report.faults.len(), report.more_faults), (Verdict::Altered, 1000, 2001));
+    assert_eq!(codes(&report)[..3], ["session-gap", "session-gap", "beat-gap"]);
+}
+
+#[test]
 fn entries_that_are_no_leaves_are_named() {
     let leaves = story(|story| _ = story.tell(BEAT, None).tell("Gateway Beat", None));
     assert_eq!(found(&leaves), [("leaf-malformed", Some(1))]);

@@ -104,6 +104,8 @@ fn words(line: &str) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::expect_used, reason = "tests")]
+
     use super::super::hash::sha256;
     use super::{Anchor, Checkpoint, paper};
 

@@ -68,6 +68,8 @@ pub(super) fn decimal(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::expect_used, reason = "tests")]
+
     use super::Checkpoint;
 
     #[test]

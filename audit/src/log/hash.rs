@@ -167,6 +167,8 @@ impl FromIterator<Hash> for Range {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::expect_used, reason = "tests")]
+
     use super::{Hash, leaf_hash, root_of};
 
     /// The roots that Certificate Transparency's own tests have for their eight leaves.

@@ -144,6 +144,8 @@ fn parse_session(text: &str) -> Option<Option<Uuid>> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::expect_used, reason = "tests")]
+
     use super::Leaf;
 
     #[test]

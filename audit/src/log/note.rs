@@ -117,6 +117,8 @@ pub fn join(text: &str, lines: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::expect_used, reason = "tests")]
+
     use super::super::key::{Role, Signed, SigningKey, VerifierKey};
     use super::{Note, Unsigned, join};
 

@@ -15,7 +15,7 @@ use crate::log::{Anchor, Hash, Leaf, LogError, LogKeys};
 use course::Course;
 use serde::Serialize;
 use signed::Kept;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::time::Duration;
 use tiles::Task;
@@ -171,14 +171,15 @@ pub fn verify(root: &Path, keys: &LogKeys, anchors: &[Anchor], options: &Options
     let task = Task { root, size, wanted: &wanted, bodies: options.bodies, threads };
     let mut tree = Tree::new(root, &newest.checkpoint, &wanted);
     let mut course = Course::default();
+    let (mut kept_of, mut more_faults) = (HashMap::new(), 0);
     tiles::check_all(&task, |checked| {
         let mut found = Vec::new();
         let flow = tree.take(&checked, &mut found);
         for (entry, leaf, held) in &checked.leaves {
             course.take(*entry, leaf, *held, &options.limits, &mut found);
         }
-        faults.extend(checked.faults);
-        faults.append(&mut found);
+        found.extend(checked.faults);
+        more_faults += keep(&mut faults, found, &mut kept_of);
         if let Some(progress) = options.progress {
             progress(checked.index * 256 + u64::from(checked.width), size);
         }
@@ -204,7 +205,7 @@ pub fn verify(root: &Path, keys: &LogKeys, anchors: &[Anchor], options: &Options
         anchored,
         anchors,
         cosignatures,
-        more_faults: faults.len().saturating_sub(MOST_FAULTS) as u64,
+        more_faults: more_faults + faults.len().saturating_sub(MOST_FAULTS) as u64,
         faults,
     };
     Ok(report.shortened())
@@ -249,6 +250,19 @@ fn quorum(cosignatures: &[Cosigned], quorum: usize) -> Option<Fault> {
     let witnesses = cosignatures.iter().map(|cosigned| &cosigned.witness).collect::<BTreeSet<_>>().len();
     let detail = || format!("{witnesses} of the known witnesses cosigned, {quorum} were asked for");
     (witnesses < quorum).then(|| Fault::new(Code::CosignaturesMissing, detail()))
+}
+
+/// Keeps findings, of each code only so many that a ruined log does not fill the memory; returns how many were left out.
+fn keep(faults: &mut Vec<Fault>, found: Vec<Fault>, kept_of: &mut HashMap<Code, usize>) -> u64 {
+    let before = found.len();
+    let kept = found.into_iter().filter(|fault| {
+        let kept = kept_of.entry(fault.code).or_default();
+        *kept += 1;
+        *kept <= MOST_FAULTS
+    });
+    let held = faults.len();
+    faults.extend(kept);
+    (before - (faults.len() - held)) as u64
 }
 
 /// The sizes under which rotations lie sealed, as the folder says; the leaves say which there have to be.

@@ -6,7 +6,7 @@
 use super::Body;
 use super::fault::{Code, Fault};
 use crate::log::leaf::PURGED;
-use crate::log::tile::{WIDTH, decode_bundle, decode_tile, width_at};
+use crate::log::tile::{WIDTH, decode_tile, width_at};
 use crate::log::{Hash, Leaf, Resource, leaf_hash, read_resource, root_of};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -90,15 +90,16 @@ fn check(task: &Task<'_>, index: u64) -> Checked {
     let first = index * WIDTH;
     let mut faults = Vec::new();
     let tile = stored_tile(task.root, index, width).map_err(|fault| faults.push(*fault)).ok();
-    let bundle = stored_entries(task.root, index, width).map_err(|fault| faults.push(*fault)).unwrap_or_default();
-    // More than there should be are of a bundle that grew since; fewer are a fault, which is named above.
-    let entries = decode_bundle(&bundle, count(&bundle)).unwrap_or_default();
-    let entries = entries.get(..usize::from(width).min(entries.len())).unwrap_or_default();
+    let bundle = stored_entries(task.root, index, width).map_err(|fault| faults.push(*fault)).ok();
+    let (entries, behind) = split_bundle(bundle.as_deref().unwrap_or_default(), width);
+    if bundle.is_some() {
+        faults.extend(judge_bundle(task.root, Resource::Entries { index, width }, first, entries.len(), behind));
+    }
     let mut hashes = entries.iter().map(|entry| leaf_hash(entry)).collect::<Vec<_>>();
-    compare(&hashes, tile.as_deref(), entries, first, &mut faults);
+    compare(&hashes, tile.as_deref(), &entries, first, &mut faults);
 
     let mut leaves = Vec::with_capacity(entries.len());
-    for (index, entry) in (first..).zip(entries) {
+    for (index, entry) in (first..).zip(&entries) {
         match Leaf::parse(entry) {
             Ok(leaf) => {
                 let held = task.bodies.map_or(Held::Unasked, |bodies| judge(bodies, index, &leaf, &mut faults));
@@ -153,10 +154,6 @@ fn stored(root: &Path, resource: Resource, missing: Code, malformed: Code) -> Re
 /// Compares entries with their tile: one fault for each tile, at the first that differs.
 fn compare(hashes: &[Hash], tile: Option<&[Hash]>, entries: &[&[u8]], first: u64, faults: &mut Vec<Fault>) {
     let Some(tile) = tile else { return };
-    if hashes.len() < tile.len() && !hashes.is_empty() {
-        let detail = format!("the bundle holds {} entries instead of {}", hashes.len(), tile.len());
-        faults.push(Fault::at(Code::EntriesMalformed, first + hashes.len() as u64, detail));
-    }
     let mut differing = hashes.iter().zip(tile).zip((first..).zip(entries)).filter(|((one, other), _)| one != other);
     if let Some((_, (index, entry))) = differing.next() {
         let more = match differing.count() {
@@ -188,15 +185,29 @@ fn judge(bodies: super::Bodies<'_>, index: u64, leaf: &Leaf, faults: &mut Vec<Fa
     Held::There
 }
 
-/// How many whole entries a bundle holds, at most those of a full one.
-fn count(bytes: &[u8]) -> u16 {
-    let (mut rest, mut entries) = (bytes, 0);
-    while let Some((length, behind)) = rest.split_first_chunk::<2>() {
-        let Some(behind) = behind.get(usize::from(u16::from_be_bytes(*length))..) else { break };
-        (rest, entries) = (behind, entries + 1);
-        if u64::from(entries) > WIDTH {
-            break;
-        }
+/// A bundle holds its entries and nothing else. One that stands in for a part that was swept may hold more.
+fn judge_bundle(root: &Path, resource: Resource, first: u64, entries: usize, behind: usize) -> Option<Fault> {
+    let Resource::Entries { width, .. } = resource else { return None };
+    let path = resource.path();
+    let detail = if entries < usize::from(width) {
+        format!("{path} holds {entries} whole entries instead of {width}")
+    } else if behind > 0 && root.join(&path).exists() {
+        format!("{path} holds {behind} bytes behind its last entry")
+    } else {
+        return None;
+    };
+    Some(Fault::at(Code::EntriesMalformed, first + entries as u64, detail))
+}
+
+/// The first entries of a bundle, at most `width`, and how many bytes are left behind them.
+fn split_bundle(bytes: &[u8], width: u16) -> (Vec<&[u8]>, usize) {
+    let (mut rest, mut entries) = (bytes, Vec::with_capacity(usize::from(width)));
+    while entries.len() < usize::from(width)
+        && let Some((length, behind)) = rest.split_first_chunk::<2>()
+        && let Some((entry, behind)) = behind.split_at_checked(u16::from_be_bytes(*length).into())
+    {
+        entries.push(entry);
+        rest = behind;
     }
-    entries
+    (entries, rest.len())
 }

@@ -1,0 +1,295 @@
+//! Who sees what: a log is spoilt in every way we know, and our verifier, the Python script, Go's own implementation and
+//! `aics-tlog` judge the same folders, without an anchor and with one. The table is the test.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+#[expect(dead_code, reason = "other tests use the rest")]
+mod logs;
+
+use logs::{ORIGIN, copy, files, key, keys_text, life, session, spoil};
+use sekimori_audit::log::tile::{decode_bundle, push_entry};
+use sekimori_audit::log::{Anchor, Checkpoint, Leaf, LogKeys, Role, SigningKey, Writer, rotation_leaf};
+use sekimori_audit::verify::{Options, Severity, verify};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A mark for each verifier, in the order ours, Python, Go, aics-tlog: `x` sees it, `?` asks about it, `.` passes.
+/// First without an anchor, then with the checkpoint that was kept at two thirds of the log.
+const TABLE: &str = "
+untouched                                           ....  ....
+an entry is flipped                                 xxx.  xxx.
+an entry is deleted from its bundle                 xxx.  xxx.
+an entry is inserted into its bundle                xxx.  xxx.
+two entries change places                           xxx.  xxx.
+a bundle is cut short                               xxx.  xxx.
+a bundle is deleted                                 xxx.  xxx.
+bytes stand behind the last entry of a bundle       xxx.  xxx.
+a hash in a tile is flipped                         xxx.  xxxx
+a tile is deleted                                   xxx.  xxxx
+a hash in an upper tile is flipped                  x.xx  x.xx
+the root in the checkpoint is flipped               xxxx  xxxx
+the signature is flipped                            xxxx  xxxx
+signed anew with a stranger's key                   xxxx  xxxx
+the seal of a change of keys is deleted             xx..  xx..
+signed with the key that was retired                xx.x  xx.x
+rewritten and signed: an event is left out          xx..  xxxx
+rewritten and signed: a session is left out         ....  xxxx
+rewritten and signed: another body                  ....  xxxx
+rewritten and signed: hours are left out            ?...  xxxx
+rolled back to a checkpoint of before               ....  xxxx
+the end is cut off and continued otherwise          ....  xxxx
+";
+
+/// A log under two keys, with what was kept of it.
+struct Subject {
+    leaves: Vec<Leaf>,
+    log: PathBuf,
+    keys: PathBuf,
+    anchor: PathBuf,
+    /// The newest checkpoint before the anchor and after the change of keys, as it lay in the folder.
+    before: String,
+}
+
+const BEFORE: usize = 500;
+const ANCHOR: usize = 600;
+
+/// Writes the log that `leaves` tell, with the change of keys where it was; returns the checkpoints at BEFORE and ANCHOR.
+fn sealed(root: &Path, leaves: &[Leaf]) -> (Checkpoint, Checkpoint) {
+    let at = leaves.iter().position(|leaf| leaf.kind == "log.key-rotated").unwrap();
+    let mut writer = Writer::open(root, vec![key(1)], None).unwrap();
+    writer.append(&leaves[..at]).unwrap();
+    writer.rotate(&leaves[at], key(2)).unwrap();
+    let before = writer.append(&leaves[at + 1..BEFORE]).unwrap();
+    let anchor = writer.append(&leaves[BEFORE..ANCHOR]).unwrap();
+    writer.append(&leaves[ANCHOR..]).unwrap();
+    (before, anchor)
+}
+
+fn subject(root: &Path) -> Subject {
+    let mut leaves = life(320).leaves;
+    let number = leaves.iter().filter(|leaf| leaf.session.is_none()).count() as u64 + 1;
+    let at = leaves.last().unwrap().time + 1;
+    leaves.push(rotation_leaf(&key(2), number, at));
+    // Life goes on: the same days again, later, as other sessions.
+    let later = life(700).leaves;
+    let offset = at - later[0].time + 1;
+    leaves.extend(later.into_iter().map(|leaf| Leaf {
+        session: leaf.session.map(|id| session(100_000 + id.as_u128() as u64 % 100_000)),
+        number: if leaf.session.is_none() { leaf.number + number } else { leaf.number },
+        time: leaf.time + offset,
+        ..leaf
+    }));
+    let log = root.join("log");
+    let (before, anchor) = sealed(&log, &leaves);
+    let (keys, kept) = (root.join("keys"), root.join("anchor"));
+    std::fs::write(&keys, format!("# {ORIGIN}\n{}", keys_text([key(1).verifier(), key(2).verifier()]))).unwrap();
+    std::fs::write(&kept, anchor.signed(&[&key(2)])).unwrap();
+    Subject { leaves, log, keys, anchor: kept, before: before.signed(&[&key(2)]) }
+}
+
+impl Subject {
+    /// A copy of the log, spoilt in the way that a line of the table names.
+    fn spoilt(&self, way: &str, root: &Path) {
+        let bundle = |change: &dyn Fn(&mut Vec<Vec<u8>>)| {
+            spoil(root, "tile/entries/001", |bytes| {
+                let mut entries = decode_bundle(bytes, 256).unwrap().into_iter().map(<[u8]>::to_vec).collect();
+                change(&mut entries);
+                bytes.clear();
+                entries.iter().for_each(|entry| push_entry(bytes, entry).unwrap());
+            });
+        };
+        let rewritten = |change: &dyn Fn(&mut Vec<Leaf>)| {
+            std::fs::remove_dir_all(root).unwrap();
+            let mut leaves = self.leaves.clone();
+            change(&mut leaves);
+            sealed(root, &leaves);
+        };
+        let checkpoint = |sign: &dyn Fn(Checkpoint) -> String| {
+            spoil(root, "checkpoint", |bytes| *bytes = sign(Checkpoint::parse(bytes).unwrap().0).into_bytes());
+        };
+        match way {
+            "untouched" => {}
+            "an entry is flipped" => bundle(&|entries| entries[7][90] ^= 1),
+            "an entry is deleted from its bundle" => bundle(&|entries| _ = entries.remove(7)),
+            "an entry is inserted into its bundle" => bundle(&|entries| entries.insert(7, entries[8].clone())),
+            "two entries change places" => bundle(&|entries| entries.swap(7, 8)),
+            "a bundle is cut short" => spoil(root, "tile/entries/001", |bytes| bytes.truncate(9000)),
+            "bytes stand behind the last entry of a bundle" => {
+                spoil(root, "tile/entries/001", |bytes| bytes.extend(b"\0\x02{}"));
+            }
+            "a bundle is deleted" => std::fs::remove_file(root.join("tile/entries/001")).unwrap(),
+            "a hash in a tile is flipped" => spoil(root, "tile/0/001", |bytes| bytes[40] ^= 1),
+            "a tile is deleted" => std::fs::remove_file(root.join("tile/0/001")).unwrap(),
+            "a hash in an upper tile is flipped" => {
+                let (path, _) = files(root).into_iter().rfind(|(path, _)| path.starts_with("tile/1/")).unwrap();
+                spoil(root, &path, |bytes| bytes[40] ^= 1);
+            }
+            "the root in the checkpoint is flipped" => spoil(root, "checkpoint", |bytes| bytes[30] ^= 1),
+            "the signature is flipped" => spoil(root, "checkpoint", |bytes| {
+                let at = bytes.len() - 20;
+                bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+            }),
+            "signed anew with a stranger's key" => checkpoint(&|at| at.signed(&[&key(7)])),
+            "the seal of a change of keys is deleted" => std::fs::remove_dir_all(root.join("rotation")).unwrap(),
+            "signed with the key that was retired" => checkpoint(&|at| at.signed(&[&key(1)])),
+            "rewritten and signed: an event is left out" => {
+                rewritten(&|leaves| _ = leaves.remove(self.inside_a_session()))
+            }
+            "rewritten and signed: a session is left out" => {
+                let id = self.leaves[self.inside_a_session()].session;
+                rewritten(&|leaves| leaves.retain(|leaf| leaf.session != id));
+            }
+            "rewritten and signed: another body" => rewritten(&|leaves| {
+                let at = self.inside_a_session();
+                leaves[at].hash = sekimori_audit::log::sha256(b"what did not happen");
+            }),
+            "rewritten and signed: hours are left out" => rewritten(&|leaves| {
+                // Whole hours with all their sessions, and the numbers of the rest made to fit.
+                let (from, to) = (self.leaves[400].time, self.leaves[400].time + 5 * 3_600_000_000);
+                let opened = |leaf: &Leaf| leaves_open(&self.leaves, leaf);
+                leaves.retain(|leaf| !(from..to).contains(&opened(leaf)));
+                let unattached = leaves.iter_mut().filter(|leaf| leaf.session.is_none());
+                unattached.zip(1..).for_each(|(leaf, number)| leaf.number = number);
+            }),
+            "rolled back to a checkpoint of before" => std::fs::write(root.join("checkpoint"), &self.before).unwrap(),
+            "the end is cut off and continued otherwise" => rewritten(&|leaves| {
+                let lost = leaves[BEFORE..].iter().filter_map(|leaf| leaf.session).collect::<Vec<_>>();
+                leaves.truncate(BEFORE);
+                let cut = |leaf: &Leaf| leaf.session.is_some_and(|id| lost.contains(&id));
+                leaves.retain(|leaf| !cut(leaf));
+                let (mut number, mut time) =
+                    (leaves.iter().filter(|leaf| leaf.session.is_none()).count() as u64, leaves.last().unwrap().time);
+                while leaves.len() < self.leaves.len() {
+                    (number, time) = (number + 1, time + 1_000_000);
+                    leaves.push(Leaf::of_event("gateway.beat", None, number, time, &[0; 16], "{}"));
+                }
+            }),
+            other => panic!("no such way: {other}"),
+        }
+    }
+
+    /// An event in the midst of a session, between the change of keys and the anchor, that is no segment.
+    fn inside_a_session(&self) -> usize {
+        (350..BEFORE).find(|at| self.leaves[*at].kind == "session.channel").unwrap()
+    }
+
+    fn ours(&self, log: &Path, anchors: &[&Path]) -> (char, String) {
+        let anchors = anchors.iter().map(|path| Anchor::parse("anchor", &std::fs::read(path).unwrap()).unwrap());
+        let keys = LogKeys::read(&self.keys).unwrap();
+        let report = verify(log, &keys, &anchors.collect::<Vec<_>>(), &Options::default()).unwrap();
+        let mark = match report.faults.first().map(|fault| fault.severity) {
+            None => '.',
+            Some(Severity::Question) => '?',
+            Some(Severity::Altered) => 'x',
+        };
+        (mark, report.faults.iter().map(|fault| format!("{fault}\n")).collect())
+    }
+}
+
+/// When the session of a leaf opened; its own time, if it has none.
+fn leaves_open(leaves: &[Leaf], leaf: &Leaf) -> u64 {
+    let first = leaves.iter().find(|other| leaf.session.is_some() && other.session == leaf.session);
+    first.map_or(leaf.time, |first| first.time)
+}
+
+/// The folder of the workspace, where tests/setup.sh installed the others.
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Runs a verifier; the mark is by its exit status.
+fn run(command: &mut Command) -> (char, String) {
+    let output = command.output().unwrap_or_else(|fault| panic!("{command:?} ({fault}): run sh tests/setup.sh test"));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    // Anything else than "agrees" and "does not" is a fault of the test bed, not a finding.
+    match output.status.code() {
+        Some(0) => ('.', told),
+        Some(1) => ('x', told),
+        other => panic!("{command:?} ended with {other:?}: {told}"),
+    }
+}
+
+fn python(keys: &Path, log: &Path, anchors: &[&Path]) -> (char, String) {
+    let mut command = Command::new(workspace().join("target/clients/venv/bin/python"));
+    run(command.arg(workspace().join("tests/verifiers/verify_log.py")).args([log, keys]).args(anchors))
+}
+
+fn go(keys: &Path, log: &Path, anchors: &[&Path]) -> (char, String) {
+    run(Command::new(workspace().join("target/verifiers/verify_log")).args([log, keys]).args(anchors))
+}
+
+/// `None` where there is no Python 3.12 for it, which tests/setup.sh noted.
+fn aics(keys: &Path, log: &Path, anchors: &[&Path]) -> Option<(char, String)> {
+    let folder = workspace().join("target/verifiers");
+    if folder.join("no-aics-tlog").exists() {
+        return None;
+    }
+    // It knows one key a log: the one in force.
+    let text = std::fs::read_to_string(keys).unwrap();
+    let newest = text.lines().last().unwrap();
+    let base = |verb| {
+        let mut command = Command::new(folder.join("aics-tlog/bin/aics-tlog"));
+        command.args([verb, "--log-key", newest, "--origin", ORIGIN, "--tiles"]).arg(log);
+        command
+    };
+    let (checkpoint, told) = run(&mut base("verify-checkpoint"));
+    // Without an anchor it is given the log's own checkpoint, so that it reads the tiles at all.
+    let own = log.join("checkpoint");
+    let old = anchors.first().copied().unwrap_or(&own);
+    let (consistency, more) = run(base("verify-consistency").arg("--old-checkpoint").arg(old));
+    let mark = if checkpoint == '.' { consistency } else { checkpoint };
+    Some((mark, told + &more))
+}
+
+#[test]
+fn who_sees_what() {
+    let bed = tempfile::tempdir().unwrap();
+    let subject = subject(bed.path());
+    let (mut table, mut details, mut left_out) = (String::new(), String::new(), false);
+    for line in TABLE.lines().filter(|line| !line.is_empty()) {
+        let way = line[..52].trim();
+        let root = tempfile::tempdir().unwrap();
+        let log = root.path().join("log");
+        copy(&subject.log, &log);
+        subject.spoilt(way, &log);
+        let mut marks = String::new();
+        for anchors in [&[][..], &[subject.anchor.as_path()]] {
+            let aics = aics(&subject.keys, &log, anchors);
+            left_out |= aics.is_none();
+            // Where it is left out, it is taken at the table's word.
+            let expected = line.chars().nth(if anchors.is_empty() { 55 } else { 61 }).unwrap();
+            let judged = [
+                subject.ours(&log, anchors),
+                python(&subject.keys, &log, anchors),
+                go(&subject.keys, &log, anchors),
+                aics.unwrap_or((expected, "left out".to_owned())),
+            ];
+            let separator = if anchors.is_empty() { "" } else { "  " };
+            write!(marks, "{separator}{}", judged.iter().map(|(mark, _)| mark).collect::<String>()).unwrap();
+            for (who, (_, told)) in ["ours", "python", "go", "aics-tlog"].iter().zip(&judged) {
+                writeln!(details, "--- {way}, {} anchors, {who}\n{told}", anchors.len()).unwrap();
+            }
+        }
+        writeln!(table, "{way:<52}{marks}").unwrap();
+    }
+    println!("{}{table}", if left_out { "aics-tlog is left out: there is no Python 3.12 here\n" } else { "" });
+    assert_eq!(table.trim(), TABLE.trim(), "the table differs; what each said:\n{details}");
+}
+
+#[test]
+fn the_others_pass_the_golden_log_and_judge_our_proofs() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/log-1");
+    let bed = tempfile::tempdir().unwrap();
+    let keys = bed.path().join("keys");
+    // Witnesses' keys in the same file trouble nobody.
+    let witness = SigningKey::from_seed("witness.example.jp", Role::Witness, &[9; 32]).unwrap();
+    let text = keys_text([witness.verifier(), key(1).verifier(), key(2).verifier()]);
+    std::fs::write(&keys, &text).unwrap();
+    assert_eq!(python(&keys, &golden, &[]).0, '.', "{}", python(&keys, &golden, &[]).1);
+    assert_eq!(go(&keys, &golden, &[]).0, '.', "{}", go(&keys, &golden, &[]).1);
+    assert_eq!(aics(&keys, &golden, &[]).map_or('.', |(mark, _)| mark), '.');
+    let inside = bed.path().join("log");
+    copy(&golden, &inside);
+    std::fs::write(inside.join("keys"), text).unwrap();
+    assert_eq!(python(&inside.join("keys"), &inside, &[]).0, 'x', "keys inside the log are refused");
+}
