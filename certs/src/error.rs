@@ -106,6 +106,12 @@ pub enum CertsError {
         /// What is wrong with its text.
         source: Box<CertsError>,
     },
+    /// A file is no key of the transparency log.
+    #[error("{} is no log key file: restore it from the backup", path.display())]
+    LogKeyFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// A sealed secret has a format that this version does not know.
     #[error(
         "the secret of {context} is sealed in a format this version does not know: use the version that wrote it, or set the secret again"

@@ -7,6 +7,7 @@ mod error;
 mod file;
 pub mod host_ca;
 pub mod host_key;
+pub mod log_key;
 pub mod secret;
 pub mod ssh_ca;
 

@@ -2,7 +2,7 @@
 //!
 //! Every verb that changes something checks the authority of the person it is done as, and writes an event that names
 //! that person and the system user at the keyboard. Exit codes: 0 done, 1 failed, 2 misused, 3 refused, 4 not found,
-//! 5 in conflict.
+//! 5 in conflict; `verify` also says 6 questions and 7 altered.
 
 pub mod context;
 mod device;
@@ -19,6 +19,7 @@ mod person;
 mod session;
 mod sign_in;
 mod vendor;
+mod verify;
 mod work;
 
 use crate::config::{Config, Sandbox};
@@ -111,6 +112,8 @@ enum Verb {
     /// The log of events
     #[command(subcommand)]
     Log(log::Command),
+    /// Verify a log offline: exit code 0 intact, 6 questions, 7 altered
+    Verify(verify::Args),
     /// The certificate authorities: for sign-ins, and for devices' names
     #[command(subcommand)]
     Ca(paperwork::Ca),
@@ -147,6 +150,7 @@ fn start(cli: Cli) -> Result<(), CliError> {
             on_threads(threads, async { Ok(demo::run(args, json, held).await?) })
         }
         Command::Init(args) => on_threads(threads, init::run(args, json)),
+        Command::Verify(args) => verify::run(&args, json),
         Command::Completions { shell } => paperwork::completions(shell, &mut Cli::command()),
         Command::Man { folder } => paperwork::manual(&folder, Cli::command()),
         Command::Verb(verb) => {

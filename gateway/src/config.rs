@@ -309,6 +309,18 @@ impl Config {
         self.recording.folder.as_deref().map_or_else(|| self.data_dir().join("recordings"), |path| self.resolve(path))
     }
 
+    /// The folder of the transparency log.
+    #[must_use]
+    pub fn log_dir(&self) -> PathBuf {
+        self.data_dir().join("log")
+    }
+
+    /// The file of keys that verify the log, for the auditor to copy.
+    #[must_use]
+    pub fn log_keys(&self) -> PathBuf {
+        self.data_dir().join("log.keys")
+    }
+
     /// Where the database is.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::people::password::Passwords;
 use crate::people::throttle::Throttle;
+use crate::seal::Sealing;
 use crate::session::live::Live;
 use crate::session::{Caller, End};
 use crate::ssh::turns::Turns;
@@ -48,6 +49,8 @@ pub struct Gate {
     pub turns: Turns,
     /// Supervisors of sessions, and what else has a last word: the gateway stops after the last.
     pub sessions: TaskTracker,
+    /// Seals events into the transparency log.
+    pub sealing: Sealing,
     stopping: CancellationToken,
     killed: CancellationToken,
 }
@@ -90,6 +93,7 @@ impl Gate {
             live: Live::default(),
             turns: Turns::default(),
             sessions: TaskTracker::new(),
+            sealing: Sealing::default(),
             stopping: CancellationToken::new(),
             killed: CancellationToken::new(),
         }

@@ -6,6 +6,7 @@ mod demo;
 mod gate;
 mod people;
 mod sandbox;
+mod seal;
 mod serve;
 mod session;
 mod ssh;

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::gate::{Gate, Parts};
 use crate::people::password::Passwords;
 use crate::sandbox::Held;
+use crate::seal::Sealer;
 use crate::session::live;
 use crate::ssh::door::Door;
 use crate::ssh::server;
@@ -78,7 +79,9 @@ pub async fn start(config: Config, held: Held) -> anyhow::Result<Serving> {
         .await
         .context("cannot record the start")?;
     let signals = Signals::heard().context("cannot listen for signals")?;
+    let sealer = Sealer::open(&config, &parts.store).await?;
     let gate = Arc::new(Gate::new(config, parts));
+    gate.sealing.spawn(gate.store.clone(), sealer);
     tokio::spawn(live::watch(gate.clone(), seen));
     let door = Arc::new(Door::default());
     gate.sessions.spawn(door.clone().tell_of_strangers(gate.clone()));
@@ -130,6 +133,7 @@ impl Serving {
             .record(Event::new(Utc::now(), Kind::Stop, Actor::gateway()))
             .await
             .context("cannot record the stop")?;
+        gate.sealing.finish().await;
         gate.store.close().await;
         Ok(())
     }

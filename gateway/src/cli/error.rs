@@ -4,6 +4,7 @@ use crate::config::ConfigError;
 use crate::people::PeopleError;
 use crate::sandbox::SandboxError;
 use crate::store::StoreError;
+use sekimori_audit::log::LogError;
 use sekimori_audit::recording::RecordingError;
 use sekimori_certs::CertsError;
 use sekimori_policy::authority::Refusal;
@@ -24,6 +25,12 @@ pub enum CliError {
     /// The decision that was asked for is a denial; its reasons were printed.
     #[error("denied")]
     Denied,
+    /// The log that was verified is not sound; the report was printed.
+    #[error("not intact")]
+    Verdict {
+        /// The exit code.
+        code: u8,
+    },
     /// What was named is not there.
     #[error("{0}")]
     NotFound(String),
@@ -41,6 +48,7 @@ impl CliError {
             Self::Failed(_) => 1,
             Self::Usage(_) => 2,
             Self::Refused(_) | Self::Denied => 3,
+            Self::Verdict { code } => *code,
             Self::NotFound(_) => 4,
             Self::Conflict(_) => 5,
         }
@@ -51,6 +59,7 @@ impl CliError {
             Self::Failed(_) => "failed",
             Self::Usage(_) => "usage",
             Self::Refused(_) | Self::Denied => "refused",
+            Self::Verdict { .. } => "verdict",
             Self::NotFound(_) => "not-found",
             Self::Conflict(_) => "conflict",
         }
@@ -59,7 +68,7 @@ impl CliError {
 
 /// Tells of the failure on standard error, and gives the exit code.
 pub fn report(fault: &CliError, json: bool) -> ExitCode {
-    if matches!(fault, CliError::Denied) {
+    if matches!(fault, CliError::Denied | CliError::Verdict { .. }) {
         // Everything was said already.
     } else if json {
         eprintln!("{}", json!({ "error": fault.name(), "message": fault.to_string() }));
@@ -111,7 +120,7 @@ macro_rules! failed {
     )* };
 }
 
-failed!(ConfigError, CertsError, RecordingError, PeopleError, SandboxError, std::io::Error);
+failed!(ConfigError, CertsError, LogError, RecordingError, PeopleError, SandboxError, std::io::Error);
 
 impl From<anyhow::Error> for CliError {
     fn from(fault: anyhow::Error) -> Self {

@@ -171,7 +171,10 @@ async fn make_in(plan: &Plan) -> Result<Made, CliError> {
     let host_keys = HostKeys::create(&config.keys_dir())?;
     let user_ca = UserCa::create(&config.user_ca())?;
     let authorities = [user_ca.fingerprint(), HostCa::create(&config.host_ca())?.fingerprint()];
-    let recovery_sheet = recovery_sheet(plan, &master_key, &host_keys, &authorities)?;
+    let verifier = crate::seal::make_key(&config)?;
+    let mut recovery_sheet = recovery_sheet(plan, &master_key, &host_keys, &authorities)?;
+    // On paper from the first day: a verifier key that lies only on this machine proves nothing.
+    recovery_sheet.push_str(&format!("記録の検証鍵 / verifier key of the log:\n    {verifier}\n\n"));
     let database = config.database().map_err(CliError::Usage)?;
     let administrator = &plan.administrator;
     let actor = Actor::person(administrator.id.clone());

@@ -26,6 +26,8 @@ pub enum Command {
         #[arg(long, default_value_t = 1000)]
         limit: usize,
     },
+    /// Say where the transparency log, the keys that verify it and the recordings are
+    Where,
 }
 
 fn kind(text: &str) -> Result<Kind, String> {
@@ -45,7 +47,7 @@ const BATCH: u32 = 1000;
 
 /// Does what the verb says.
 pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
-    let Command::List { since, kind, person, limit } = command;
+    let Command::List { since, kind, person, limit } = command else { return places(context) };
     context.authority(Act::ReadLog).await?;
     let store = context.store().await?;
     let mut found = std::collections::VecDeque::new();
@@ -80,6 +82,20 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
             ("内容", |row| detail(&row.event)),
         ],
     )
+}
+
+/// The folders, for scripts that serve, mirror or verify them.
+fn places(context: &Context) -> Result<(), CliError> {
+    let config = &context.config;
+    let places = serde_json::json!({
+        "log": config.log_dir(),
+        "keys": config.log_keys(),
+        "recordings": config.recordings_dir(),
+    });
+    output::one(context, &places, || {
+        let [log, keys, recordings] = [config.log_dir(), config.log_keys(), config.recordings_dir()];
+        format!("log         {}\nkeys        {}\nrecordings  {}", log.display(), keys.display(), recordings.display())
+    })
 }
 
 fn who(event: &Event) -> String {

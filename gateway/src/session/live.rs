@@ -121,6 +121,12 @@ fn changes_facts(kind: Kind) -> bool {
             | Kind::SessionTransfer
             | Kind::SessionCut
             | Kind::SessionClose
+            | Kind::Beat
+            | Kind::LogKeyRotated
+            | Kind::RecordingSegment
+            | Kind::RecordingSealed
+            | Kind::RecordingPurged
+            | Kind::RecordingHeld
             | Kind::RecordingViewed
             | Kind::RecordingExported
             | Kind::LedgerImport

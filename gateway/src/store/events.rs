@@ -76,6 +76,71 @@ impl Store {
     }
 }
 
+/// An event as the transparency log needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsealed {
+    /// Its number; the leaf's index is one less.
+    pub seq: i64,
+    /// When, Unix microseconds.
+    pub at: u64,
+    /// The kind's code.
+    pub kind: String,
+    /// The session it belongs to.
+    pub session: Option<uuid::Uuid>,
+    /// 16 random bytes.
+    pub salt: Vec<u8>,
+    /// The exact JSON text.
+    pub body: String,
+}
+
+impl Store {
+    /// At most `limit` events with numbers above `seq`, oldest first, for the log.
+    ///
+    /// # Errors
+    /// The database's own failure; [`StoreError::Damaged`] if a number is missing.
+    pub async fn events_to_seal(&self, seq: i64, limit: u32) -> Result<Vec<Unsealed>, StoreError> {
+        let mut read = self.read().await?;
+        let sql = "SELECT seq, at, kind, session, salt, body FROM event WHERE seq > $1 ORDER BY seq LIMIT $2";
+        let rows = read.rows(sql, args![seq, i64::from(limit)]).await?;
+        let events = rows.iter().map(unsealed).collect::<Result<Vec<_>, _>>()?;
+        for (event, expected) in events.iter().zip(seq + 1..) {
+            if event.seq != expected {
+                return Err(StoreError::damaged("event", expected, "it is missing: numbers have no gaps"));
+            }
+        }
+        Ok(events)
+    }
+
+    /// How many events a session (or no session) has up to a number: the last one's number within it.
+    ///
+    /// # Errors
+    /// The database's own failure.
+    pub async fn number_within(&self, session: Option<uuid::Uuid>, seq: i64) -> Result<u64, StoreError> {
+        let mut read = self.read().await?;
+        let row = match session {
+            Some(session) => {
+                let sql = "SELECT COUNT(*) AS events FROM event WHERE session = $1 AND seq <= $2";
+                read.row(sql, args![session, seq]).await?
+            }
+            None => {
+                let sql = "SELECT COUNT(*) AS events FROM event WHERE session IS NULL AND seq <= $1";
+                read.row(sql, args![seq]).await?
+            }
+        };
+        let events = row.map_or(Ok(0), |row| row.integer("events"))?;
+        u64::try_from(events).map_err(|fault| StoreError::damaged("event", seq, fault))
+    }
+}
+
+fn unsealed(row: &Row) -> Result<Unsealed, StoreError> {
+    let seq = row.integer("seq")?;
+    let session = row.text_or_none("session")?.map(|text| text.parse()).transpose();
+    let session = session.map_err(|fault: uuid::Error| StoreError::damaged("event", seq, fault))?;
+    let at = u64::try_from(row.integer("at")?).map_err(|fault| StoreError::damaged("event", seq, fault))?;
+    let kind = row.text("kind")?;
+    Ok(Unsealed { seq, at, kind, session, salt: row.bytes("salt")?, body: row.text("body")? })
+}
+
 fn stored(row: &Row) -> Result<StoredEvent, StoreError> {
     Ok(StoredEvent { seq: row.integer("seq")?, salt: row.bytes("salt")?, body: row.text("body")? })
 }

@@ -33,6 +33,7 @@ pub use db::distant_and_unverified;
 pub use devices::DeviceRecord;
 pub use dialect::{Dialect, Legacy, Prompts, Protocol};
 pub use error::StoreError;
+pub use events::Unsealed;
 pub use locks::LockRecord;
 pub use records::ChannelRecord;
 pub use sessions::{Closing, Counts, Cutting, Opening, SessionFilter, SessionRow};

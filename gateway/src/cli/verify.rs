@@ -1,0 +1,92 @@
+//! `sekimori verify`: judges a log offline, with keys and anchors that were kept elsewhere. Needs no gateway.
+
+use super::error::CliError;
+use super::output;
+use sekimori_audit::log::{Anchor, LogKeys};
+use sekimori_audit::verify::{Limits, Options, Report, Verdict, verify};
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+/// What is verified, and against what.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The log's folder, or a copy of it
+    #[arg(long, value_name = "DIR")]
+    log: PathBuf,
+    /// The file of verifier keys that was kept outside of the log
+    #[arg(long, value_name = "FILE")]
+    keys: PathBuf,
+    /// An older checkpoint that was kept elsewhere, or its text typed from paper; may be repeated
+    #[arg(long, value_name = "FILE")]
+    anchor: Vec<PathBuf>,
+    /// So many witnesses among the keys must have cosigned
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    quorum: usize,
+}
+
+/// Verifies and prints the report. Exit codes beyond the usual: 6 questions, 7 altered.
+pub fn run(args: &Args, json: bool) -> Result<(), CliError> {
+    let keys = LogKeys::read(&args.keys)?;
+    let anchors = args.anchor.iter().map(|path| {
+        let bytes =
+            std::fs::read(path).map_err(|fault| CliError::Usage(format!("cannot read {}: {fault}", path.display())))?;
+        Ok(Anchor::parse(&path.display().to_string(), &bytes)?)
+    });
+    let anchors = anchors.collect::<Result<Vec<_>, CliError>>()?;
+    let shown = std::io::stderr().is_terminal() && !json;
+    let progress = |done: u64, of: u64| {
+        if shown {
+            // Progress that cannot be shown is no reason to stop.
+            let _ = write!(std::io::stderr(), "\r{done} / {of} ");
+        }
+    };
+    let limits = Limits { quorum: args.quorum, ..Limits::default() };
+    let options = Options { limits, progress: Some(&progress), ..Options::default() };
+    let report = verify(&args.log, &keys, &anchors, &options)?;
+    if shown {
+        let _ = write!(std::io::stderr(), "\r\x1b[K");
+    }
+    if json {
+        output::print_json(&report)?;
+    } else {
+        output::print_text(&told(&report))?;
+    }
+    match report.verdict {
+        Verdict::Intact => Ok(()),
+        Verdict::Questions => Err(CliError::Verdict { code: 6 }),
+        Verdict::Altered => Err(CliError::Verdict { code: 7 }),
+    }
+}
+
+fn told(report: &Report) -> String {
+    let verdict = match report.verdict {
+        Verdict::Intact => "INTACT 改ざんなし",
+        Verdict::Questions => "QUESTIONS 要確認",
+        Verdict::Altered => "ALTERED 改ざんあり",
+    };
+    let entries = report.entries.unwrap_or(0);
+    let mut text = format!(
+        "{verdict}: {}, {entries} entries, {} sessions, {} still open\n",
+        output::visible(&report.origin),
+        report.sessions,
+        report.still_open
+    );
+    for anchor in &report.anchors {
+        let agrees = if anchor.agrees { "agrees" } else { "DOES NOT AGREE" };
+        text += &format!("anchor {} ({} entries): {agrees}\n", output::visible(&anchor.label), anchor.size);
+    }
+    for cosigned in &report.cosignatures {
+        text += &format!("cosigned by {} at {} entries\n", output::visible(&cosigned.witness), cosigned.size);
+    }
+    let after = entries.saturating_sub(report.anchored);
+    if after > 0 {
+        text += &format!("{after} entries lie after the last anchor: whoever holds the key could rewrite them\n");
+    }
+    for fault in &report.faults {
+        text += &format!("{}\n", output::visible(&fault.to_string()));
+    }
+    if report.more_faults > 0 {
+        text += &format!("and {} findings more\n", report.more_faults);
+    }
+    text
+}
