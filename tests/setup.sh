@@ -176,6 +176,9 @@ test_set() {
     need go golang-go "builds a verifier of the log on Go's own implementation of such logs"
     [ -d /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog ] || need go-mod golang-golang-x-mod-dev "is that implementation"
     need setpriv util-linux "starts PostgreSQL as its own user in the tests"
+    need ip iproute2 "makes networks of the tests' own"
+    need pgrep procps "finds the processes of the tests' own database"
+    ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || need libfaketime libfaketime "sets the gateway's clock in the tests"
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || have initdb || need initdb postgresql "the second database in the tests"
 }
 

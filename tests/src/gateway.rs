@@ -82,26 +82,42 @@ pub struct Gateway {
     _folder: TempDir,
 }
 
+/// What a gateway starts in, where it is not the usual.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// Where it listens for SSH.
+    pub address: &'a str,
+    /// Variables of its environment.
+    pub environment: &'a [(&'a str, &'a str)],
+}
+
+impl Default for Surroundings<'_> {
+    fn default() -> Self {
+        Self { address: "127.0.0.1:0", environment: &[] }
+    }
+}
+
 impl Gateway {
     /// Starts a demo on a free port of loopback. `database` is a URL; `None` takes the embedded database.
     ///
     /// # Errors
     /// The binary is not built, or does not become ready.
     pub fn start(database: Option<&str>) -> Result<Self> {
-        Self::start_at("127.0.0.1:0", database)
+        Self::start_in(Surroundings::default(), database)
     }
 
-    /// The same at another address.
+    /// The same in other surroundings.
     ///
     /// # Errors
     /// As there.
-    pub fn start_at(address: &str, database: Option<&str>) -> Result<Self> {
+    pub fn start_in(surroundings: Surroundings<'_>, database: Option<&str>) -> Result<Self> {
         let binary = binary()?;
         let folder = tempfile::Builder::new().prefix("sekimori-demo-").tempdir()?;
         // A write past a file size limit shall fail in the gateway, as on a full disk, not kill it: one test sets a limit.
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(&binary);
-        command.args(["demo", "--json", "--ssh", address, "--dir"]).arg(folder.path().join("hospital"));
+        command.envs(surroundings.environment.iter().copied());
+        command.args(["demo", "--json", "--ssh", surroundings.address, "--dir"]).arg(folder.path().join("hospital"));
         if let Some(url) = database {
             command.args(["--database", url]);
         }
@@ -207,6 +223,21 @@ impl Gateway {
         let server = Running::new(child);
         log.wait_for("listening", crate::PATIENCE)?;
         Ok(server)
+    }
+
+    /// Puts lines behind the head of a section of its configuration (`[ssh]`), and has it read again.
+    ///
+    /// # Errors
+    /// There is no such section, or the gateway does not take it.
+    pub fn reconfigure(&self, section: &str, lines: &str) -> Result<()> {
+        let before = std::fs::read_to_string(&self.demo.config)?;
+        let after = before.replacen(&format!("{section}\n"), &format!("{section}\n{lines}\n"), 1);
+        ensure!(before != after, "the demo's configuration has no {section}: {before}");
+        std::fs::write(&self.demo.config, after)?;
+        let mark = self.log.mark();
+        self.signal(Signal::HUP)?;
+        self.log.wait_after(mark, "was read again", crate::PATIENCE)?;
+        Ok(())
     }
 
     /// Its process.

@@ -3,7 +3,7 @@
 //! Everything is brought about through the command line, as an administrator would.
 
 use crate::codes::Codes;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Surroundings};
 use crate::peers::{Echo, pattern_file};
 use crate::postgres::Postgres;
 use crate::process::{Input, Output};
@@ -98,7 +98,8 @@ pub struct Hospital {
     pub approver: String,
     /// Who audits.
     pub auditor: String,
-    _database: Option<Postgres>,
+    /// Its database, where it is a server of its own.
+    pub database: Option<Postgres>,
 }
 
 impl Hospital {
@@ -107,19 +108,19 @@ impl Hospital {
     /// # Errors
     /// Any step fails; the error says which.
     pub fn closed(database: Database) -> Result<Self> {
-        Self::closed_at("127.0.0.1:0", database)
+        Self::closed_in(Surroundings::default(), database)
     }
 
-    /// The same, with a gateway that listens at another address.
+    /// The same, with a gateway in other surroundings.
     ///
     /// # Errors
     /// As there.
-    pub fn closed_at(address: &str, database: Database) -> Result<Self> {
+    pub fn closed_in(surroundings: Surroundings<'_>, database: Database) -> Result<Self> {
         let server = match database {
             Database::Sqlite => None,
             Database::Postgres => Some(Postgres::start()?),
         };
-        let gateway = Gateway::start_at(address, server.as_ref().map(|server| server.url.as_str()))?;
+        let gateway = Gateway::start_in(surroundings, server.as_ref().map(|server| server.url.as_str()))?;
         let sshd = Sshd::start(Some(&gateway.demo.ssh.ca_key))?;
         let workstation = Workstation::new(&gateway.demo.ssh)?;
         let who = |role: &str| gateway.person(role).map(|person| person.id.clone());
@@ -129,7 +130,7 @@ impl Hospital {
         by.adds_vendor(VENDOR)?;
         let engineer = by.adds_engineer(ENGINEER, VENDOR, workstation.folder())?;
         by.adds_device(DEVICE, &sshd, echo.address.port())?;
-        Ok(Self { gateway, sshd, echo, workstation, engineer, administrator, approver, auditor, _database: server })
+        Ok(Self { gateway, sshd, echo, workstation, engineer, administrator, approver, auditor, database: server })
     }
 
     /// As [`Hospital::closed`], with a window open now.
@@ -147,7 +148,15 @@ impl Hospital {
     /// # Errors
     /// A step is refused.
     pub fn grant(&self, window: Window) -> Result<String> {
-        let work = self.request(&self.engineer, DEVICE, window)?;
+        self.grant_to(&self.engineer, DEVICE, window)
+    }
+
+    /// The same for any engineer and device.
+    ///
+    /// # Errors
+    /// A step is refused.
+    pub fn grant_to(&self, engineer: &Engineer, device: &str, window: Window) -> Result<String> {
+        let work = self.request(engineer, device, window)?;
         self.gateway.act(&self.approver, &["work", "approve", &work])?;
         Ok(work)
     }
@@ -224,6 +233,15 @@ impl Hospital {
         let key = key.display().to_string();
         self.gateway.act(&self.administrator, &["device", "credential", DEVICE, account, "--key", &key])?;
         Ok(())
+    }
+
+    /// Another device, which is the same sshd under another name, with the same channels and port.
+    ///
+    /// # Errors
+    /// A step is refused.
+    pub fn add_device(&self, id: &str) -> Result<()> {
+        let by = Administrator { gateway: &self.gateway, id: &self.administrator };
+        by.adds_device(id, &self.sshd, self.echo.address.port())
     }
 
     /// The user name that reaches [`DEVICE`].

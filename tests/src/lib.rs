@@ -4,37 +4,46 @@
 //! as equipment; [`Workstation`] is the vendor's OpenSSH client; [`Codes`] is `oathtool`; [`Postgres`] is a server of
 //! its own. [`Hospital`] puts them together. Every wait is bounded, and everything started here ends with its value.
 
+mod asyncssh;
 mod codes;
+mod footprint;
 mod gateway;
 mod hospital;
 mod link;
+mod load;
 mod peers;
 mod player;
 mod postgres;
 mod process;
 mod sessions;
+mod shared;
 mod sshd;
 mod telnetd;
 mod terminal;
 mod transcript;
+mod wire;
 mod workstation;
 
 pub use codes::Codes;
-pub use gateway::{Demo, DemoDevice, DemoPerson, Gateway, SshDoor, sekimori};
+pub use footprint::Footprint;
+pub use gateway::{Demo, DemoDevice, DemoPerson, Gateway, SshDoor, Surroundings, sekimori};
 pub use hospital::{DEVICE, Database, ENGINEER, Engineer, Hospital, VENDOR, Window, at};
 pub use link::Link;
+pub use load::{Figures, Load};
 pub use peers::{
     Echo, Silent, await_disconnection, await_standstill, connect_from, connected, connections_to, current_user,
-    free_port, pattern_file, sha256,
+    free_port, pattern_file, sha256, sha256_of_output,
 };
 pub use player::{Played, Size, play};
 pub use postgres::Postgres;
 pub use process::{Input, Output, Running, run};
 pub use sessions::Session;
+pub use shared::Shared;
 pub use sshd::{Sshd, keygen};
 pub use telnetd::Telnetd;
 pub use terminal::Terminal;
 pub use transcript::Transcript;
+pub use wire::Wire;
 pub use workstation::{Proof, Workstation};
 
 use std::time::Duration;

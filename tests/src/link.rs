@@ -44,7 +44,16 @@ impl Link {
 
     /// From now on nothing moves.
     pub fn goes_dead(&self) {
-        *self.state.dead.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.set(true);
+    }
+
+    /// What was held up moves on.
+    pub fn comes_back(&self) {
+        self.set(false);
+    }
+
+    fn set(&self, dead: bool) {
+        *self.state.dead.lock().unwrap_or_else(PoisonError::into_inner) = dead;
         self.state.changed.notify_all();
     }
 }

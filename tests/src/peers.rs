@@ -1,13 +1,15 @@
 //! Small peers and files: services to forward to, folk to be, bytes to send.
 
-use crate::process::{Input, run};
-use anyhow::{Context, Result, bail};
+use crate::process::{Input, Running, run};
+use crate::transcript::Transcript;
+use anyhow::{Context, Result, bail, ensure};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -98,6 +100,27 @@ pub fn sha256(file: &Path) -> Result<String> {
     sum.context("sha256sum printed nothing")
 }
 
+/// Runs `command` to its end and returns the SHA-256 of its output, by `sha256sum`, however much that is.
+///
+/// # Errors
+/// It fails, or takes longer than `limit`.
+pub fn sha256_of_output(command: &mut Command, input: Input, limit: Duration) -> Result<String> {
+    match input {
+        Input::Nothing => command.stdin(Stdio::null()),
+        Input::File(file) => command.stdin(file),
+        Input::Bytes(_) => bail!("{command:?} wants a file, or nothing"),
+    };
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let stdout = child.stdout.take().context("no standard output")?;
+    let said = child.stderr.take().map(Transcript::of).context("no standard error")?;
+    let mut running = Running::new(child);
+    let sum = run(&mut Command::new("sha256sum"), Input::File(File::from(OwnedFd::from(stdout))), limit);
+    let sum = sum.with_context(|| format!("{command:?} had said: {}", said.text()))?.success()?;
+    let status = running.end_within(limit)?;
+    ensure!(status.success(), "{command:?}: {status}: {}", said.wait_end(limit)?);
+    sum.text().split_whitespace().next().map(str::to_owned).context("sha256sum printed nothing")
+}
+
 /// Writes `mebibytes` MiB that do not repeat and do not compress (a xorshift generator).
 ///
 /// # Errors
@@ -150,9 +173,9 @@ pub fn connected(port: u16) -> Result<TcpStream> {
 /// How many connections to this port of loopback are established now, as the kernel counts them.
 ///
 /// # Errors
-/// `/proc/net/tcp` cannot be read.
+/// `/proc/thread-self/net/tcp` cannot be read.
 pub fn connections_to(port: u16) -> Result<usize> {
-    let table = std::fs::read_to_string("/proc/net/tcp")?;
+    let table = std::fs::read_to_string("/proc/thread-self/net/tcp")?;
     let remote = format!(":{port:04X}");
     let established = |line: &&str| {
         // sl, local address, remote address, state (01: established)
@@ -182,7 +205,7 @@ pub fn await_standstill(port: u16) -> Result<()> {
 
 /// Bytes that wait to be sent to this port of loopback, or to be acknowledged.
 fn queued_towards(port: u16) -> Result<u64> {
-    let table = std::fs::read_to_string("/proc/net/tcp")?;
+    let table = std::fs::read_to_string("/proc/thread-self/net/tcp")?;
     let remote = format!(":{port:04X}");
     let queued = |line: &str| {
         // sl, local address, remote address, state, tx_queue:rx_queue

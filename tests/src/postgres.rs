@@ -4,6 +4,7 @@ use crate::peers::free_port;
 use crate::process::{Input, Running, run};
 use crate::transcript::Transcript;
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
@@ -15,8 +16,9 @@ pub struct Postgres {
     pub url: String,
     /// The same server through its socket in the file system.
     pub socket_url: String,
-    _server: Running,
-    _folder: TempDir,
+    server: Running,
+    port: u16,
+    folder: TempDir,
 }
 
 impl Postgres {
@@ -25,7 +27,6 @@ impl Postgres {
     /// # Errors
     /// PostgreSQL is not installed or does not start.
     pub fn start() -> Result<Self> {
-        let programs = programs()?;
         let folder = tempfile::Builder::new().prefix("sekimori-postgres-").tempdir()?;
         let own_user = rustix::process::geteuid().is_root();
         if own_user {
@@ -33,25 +34,87 @@ impl Postgres {
             chown.arg("postgres:").arg(folder.path());
             run(&mut chown, Input::Nothing, crate::PATIENCE)?.success().context("there is no user postgres")?;
         }
-        let data = folder.path().join("data");
-        let mut initdb = command(&programs.join("initdb"), own_user);
+        let mut initdb = command(&programs()?.join("initdb"), own_user);
         // Reached from this machine only, for the length of a test: no password.
         initdb.args(["--auth=trust", "--username=sekimori", "--encoding=UTF8", "--locale=C", "--no-sync"]);
-        run(initdb.arg("-D").arg(&data), Input::Nothing, crate::PATIENCE)?.success().context("initdb")?;
-
+        initdb.arg("-D").arg(folder.path().join("data"));
+        run(&mut initdb, Input::Nothing, crate::PATIENCE)?.success().context("initdb")?;
         let port = free_port()?;
-        let mut postgres = command(&programs.join("postgres"), own_user);
-        postgres.arg("-D").arg(&data).arg("-k").arg(folder.path());
-        postgres.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-c", "fsync=off"]);
-        let mut child =
-            postgres.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().context("postgres")?;
-        let log = child.stderr.take().map(Transcript::of).context("no standard error")?;
-        let server = Running::new(child);
-        log.wait_for("ready to accept connections", crate::PATIENCE).context("PostgreSQL does not start")?;
+        let server = serve(folder.path(), port)?;
         let url = format!("postgres://sekimori@127.0.0.1:{port}/postgres");
         let socket_url = format!("postgres://sekimori@localhost:{port}/postgres?host={}", folder.path().display());
-        Ok(Self { url, socket_url, _server: server, _folder: folder })
+        Ok(Self { url, socket_url, server, port, folder })
     }
+
+    /// It answers nobody any more, and hangs up on nobody: as a machine whose disk stands still.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn stand_still(&self) -> Result<()> {
+        self.server.signal(Signal::STOP)?;
+        // The processes that serve connections are its children, each in a group of its own.
+        self.each_backend(Signal::STOP)
+    }
+
+    /// It goes on where it stood.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn go_on(&self) -> Result<()> {
+        self.each_backend(Signal::CONT)?;
+        self.server.signal(Signal::CONT)
+    }
+
+    /// Ends it at once: connections break off, and nobody listens.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub fn crash(&mut self) -> Result<()> {
+        self.server.signal(Signal::QUIT)?;
+        self.server.end_within(crate::PATIENCE)?;
+        Ok(())
+    }
+
+    /// Starts it again after a crash, at the same place.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.server = serve(self.folder.path(), self.port)?;
+        Ok(())
+    }
+
+    fn each_backend(&self, signal: Signal) -> Result<()> {
+        let mut pgrep = Command::new("pgrep");
+        let children =
+            run(pgrep.args(["-P", &self.server.id().to_string()]), Input::Nothing, crate::PATIENCE)?.success()?;
+        for child in children.text().split_whitespace() {
+            let child = Pid::from_raw(child.parse()?).context("no process")?;
+            // One that ended meanwhile stands still as well.
+            let _ = kill_process(child, signal);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // What stands still would not hear that it shall end.
+        let _ = self.go_on();
+    }
+}
+
+/// Starts a server on what lies in the folder; returns when it takes connections.
+fn serve(folder: &Path, port: u16) -> Result<Running> {
+    let mut postgres = command(&programs()?.join("postgres"), rustix::process::geteuid().is_root());
+    postgres.arg("-D").arg(folder.join("data")).arg("-k").arg(folder);
+    postgres.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-c", "fsync=off"]);
+    let mut child =
+        postgres.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().context("postgres")?;
+    let log = child.stderr.take().map(Transcript::of).context("no standard error")?;
+    let server = Running::new(child);
+    log.wait_for("ready to accept connections", crate::PATIENCE).context("PostgreSQL does not start")?;
+    Ok(server)
 }
 
 /// Debian keeps the server's programs out of the search path, in a folder for each version.

@@ -30,7 +30,7 @@ impl Hospital {
     /// # Errors
     /// The command fails.
     pub fn sessions(&self) -> Result<Vec<Session>> {
-        let listed = self.gateway.act(&self.auditor, &["session", "list"])?;
+        let listed = self.gateway.act(&self.auditor, &["session", "list", "--limit", "1000000"])?;
         let mut sessions: Vec<Session> = serde_json::from_value(listed)?;
         // Session ids sort by time.
         sessions.sort_by(|one, other| other.id.cmp(&one.id));
@@ -60,6 +60,46 @@ impl Hospital {
                 _ => thread::sleep(Duration::from_millis(50)),
             }
         }
+    }
+
+    /// All sessions, newest first, once none is open any more.
+    ///
+    /// # Errors
+    /// One stays open.
+    pub fn all_closed(&self) -> Result<Vec<Session>> {
+        let end = Instant::now() + crate::PATIENCE;
+        loop {
+            let sessions = self.sessions()?;
+            let open: Vec<_> = sessions.iter().filter(|session| session.closed.is_none()).collect();
+            if open.is_empty() {
+                return Ok(sessions);
+            }
+            if Instant::now() > end {
+                bail!("sessions stay open though everybody has left: {open:?}");
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Waits until nothing more is recorded of a session: what flows has come to a standstill.
+    ///
+    /// # Errors
+    /// It goes on.
+    pub fn stops_growing(&self, session: &Session) -> Result<()> {
+        let end = Instant::now() + crate::PATIENCE;
+        let mut before = None;
+        while Instant::now() < end {
+            let sizes: Vec<u64> = entries(&self.recording(session)?)?
+                .iter()
+                .map(|file| Ok(fs::metadata(file)?.len()))
+                .collect::<Result<_>>()?;
+            if before.as_ref() == Some(&sizes) && sizes.iter().sum::<u64>() > 1 << 20 {
+                return Ok(());
+            }
+            before = Some(sizes);
+            thread::sleep(Duration::from_millis(700));
+        }
+        bail!("session {} goes on being recorded: {before:?}", session.id)
     }
 
     /// `session show --json`.

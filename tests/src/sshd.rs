@@ -34,14 +34,21 @@ impl Sshd {
     /// # Errors
     /// OpenSSH's server is not installed or does not start.
     pub fn start(user_ca: Option<&str>) -> Result<Self> {
-        Self::launch(&HOST_KEY_KINDS, user_ca, "")
+        Self::start_with(user_ca, "")
     }
 
-    /// Starts one with host keys of these kinds (as `ssh-keygen -t` calls them), and with lines of `sshd_config` that
-    /// go before all others. `{}` in them is its folder.
+    /// The same, with lines of `sshd_config` that go before all others. `{}` in them is its folder.
     ///
     /// # Errors
-    /// As [`Sshd::start`]; a line that it does not know.
+    /// As there; a line that it does not know.
+    pub fn start_with(user_ca: Option<&str>, lines: &str) -> Result<Self> {
+        Self::launch(&HOST_KEY_KINDS, user_ca, lines)
+    }
+
+    /// Starts one with host keys of these kinds (as `ssh-keygen -t` calls them), and with lines as above.
+    ///
+    /// # Errors
+    /// As above.
     pub fn configured(kinds: &[&str], lines: &str) -> Result<Self> {
         Self::launch(kinds, None, lines)
     }

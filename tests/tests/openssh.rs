@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use sekimori_tests::{
-    DEVICE, Database, Echo, Hospital, Input, Output, PATIENCE, Running, Transcript, Window, free_port,
+    DEVICE, Database, Echo, Hospital, Input, Output, PATIENCE, Running, Surroundings, Transcript, Window, free_port,
     on_both_databases, run,
 };
 use std::path::{Path, PathBuf};
@@ -167,7 +167,8 @@ fn a_subsystem_that_is_not_offered_is_refused_by_name() -> Result<()> {
 
 #[test]
 fn it_comes_by_ipv6() -> Result<()> {
-    let hospital = Hospital::closed_at("[::1]:0", Database::Sqlite)?;
+    let hospital =
+        Hospital::closed_in(Surroundings { address: "[::1]:0", ..Surroundings::default() }, Database::Sqlite)?;
     hospital.grant(Window::now())?;
     let certificate = hospital.sign_in()?;
     let output = hospital.exec(&certificate, "echo reached", Input::Nothing)?.success()?;

@@ -1,0 +1,59 @@
+"""asyncssh: how commands end, message by message: exit status, signal, end of file, and in which order they come."""
+import asyncio
+import json
+import sys
+
+import asyncssh
+from visit import connect
+
+
+class Order(asyncssh.SSHClientSession):
+    """Notes what comes, in its order; data only by its first piece."""
+
+    def __init__(self):
+        self.seen = []
+        self.data = b""
+
+    def data_received(self, data, datatype):
+        if "data" not in self.seen:
+            self.seen.append("data")
+        self.data += data
+
+    def eof_received(self):
+        self.seen.append("eof")
+        return True
+
+    def exit_status_received(self, status):
+        self.seen.append(f"status {status}")
+
+    def exit_signal_received(self, signal, core_dumped, msg, lang):
+        self.seen.append(f"signal {signal}")
+
+    def connection_lost(self, exc):
+        self.seen.append("close")
+
+
+async def ended(connection, command, send=b""):
+    channel, session = await connection.create_session(Order, command, encoding=None)
+    channel.write(send)
+    channel.write_eof()
+    await channel.wait_closed()
+    return session
+
+
+async def main():
+    said = {}
+    async with connect() as connection:
+        plain = await ended(connection, "printf out; exit 7")
+        said["status"] = plain.seen
+        said["killed"] = (await ended(connection, "printf out; kill -TERM $$")).seen
+        early = await ended(connection, "exec >&- 2>&-; sleep 0.7; exit 4")
+        said["early_eof"] = early.seen
+        late = await ended(connection, "cat; printf -- -after-eof", send=b"in")
+        said["after_eof"] = late.data.decode()
+        whole = await ended(connection, "head -c 3000000 /dev/zero; exit 3")
+        said["whole"] = [len(whole.data), whole.seen[-1], "status 3" in whole.seen]
+    json.dump(said, sys.stdout)
+
+
+asyncio.run(main())
