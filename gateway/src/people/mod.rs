@@ -12,6 +12,7 @@
 //!    [`Throttle::proved`](throttle::Throttle::proved).
 
 mod common;
+mod memory;
 pub mod password;
 pub mod throttle;
 pub mod totp;

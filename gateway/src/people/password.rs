@@ -5,9 +5,10 @@
 
 use super::PeopleError;
 use super::common;
+use super::memory::{Memories, Memory};
+use argon2::Params;
 use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::{CustomizedPasswordHasher, PasswordVerifier};
 use sekimori_policy::facts::Language;
 use sekimori_policy::id::{PersonId, VendorId};
 use std::sync::Arc;
@@ -122,6 +123,7 @@ pub enum Verdict {
 #[derive(Clone)]
 pub struct Passwords {
     slots: Arc<Semaphore>,
+    memories: Arc<Memories>,
     /// The hash of a password that nobody knows, for persons who have none.
     decoy: Arc<str>,
 }
@@ -134,8 +136,9 @@ impl Passwords {
     pub fn new(at_once: usize) -> Result<Self, PeopleError> {
         let mut nobody_knows = Zeroizing::new([0_u8; 32]);
         aws_lc_rs::rand::fill(nobody_knows.as_mut_slice()).map_err(|_| PeopleError::System("give randomness"))?;
-        let decoy = hash_now(nobody_knows.as_slice())?;
-        Ok(Self { slots: Arc::new(Semaphore::new(at_once.max(1))), decoy: decoy.into() })
+        let memories = Arc::<Memories>::default();
+        let decoy = memories.lend(|memory| hash_now(nobody_knows.as_slice(), memory))?;
+        Ok(Self { slots: Arc::new(Semaphore::new(at_once.max(1))), memories, decoy: decoy.into() })
     }
 
     /// The PHC string of a password that [`PasswordPolicy::check`] has taken.
@@ -143,7 +146,7 @@ impl Passwords {
     /// # Errors
     /// [`PeopleError::System`] without randomness or memory.
     pub async fn hash(&self, password: Zeroizing<String>) -> Result<String, PeopleError> {
-        self.in_a_slot(move || hash_now(password.as_bytes())).await
+        self.in_a_slot(move |memory| hash_now(password.as_bytes(), memory)).await
     }
 
     /// Looks at a guess. Without a hash (an unknown person, or one without a password) it takes the same time, against
@@ -153,12 +156,12 @@ impl Passwords {
     /// [`PeopleError::DamagedHash`] after the same time, [`PeopleError::System`].
     pub async fn verify(&self, guess: Zeroizing<String>, hash: Option<String>) -> Result<Verdict, PeopleError> {
         let decoy = Arc::clone(&self.decoy);
-        self.in_a_slot(move || {
+        self.in_a_slot(move |memory| {
             let hash = hash.filter(|_| guess.len() <= MAX_BYTES);
-            let Some(hash) = hash else { return verify_now("", &decoy).map(|_| Verdict::Refused) };
-            match verify_now(&guess, &hash) {
+            let Some(hash) = hash else { return verify_now("", &decoy, memory).map(|_| Verdict::Refused) };
+            match verify_now(&guess, &hash, memory) {
                 Err(PeopleError::DamagedHash) => {
-                    let _ = verify_now("", &decoy)?;
+                    let _ = verify_now("", &decoy, memory)?;
                     Err(PeopleError::DamagedHash)
                 }
                 verdict => verdict,
@@ -170,12 +173,13 @@ impl Passwords {
     /// The slot is given back when the work is done, not when its caller loses interest: the memory is in use until then.
     async fn in_a_slot<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> Result<T, PeopleError> + Send + 'static,
+        work: impl FnOnce(&Memory) -> Result<T, PeopleError> + Send + 'static,
     ) -> Result<T, PeopleError> {
         const STOPPED: PeopleError = PeopleError::System("compute a password hash");
         let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| STOPPED)?;
+        let memories = Arc::clone(&self.memories);
         let job = move || {
-            let answer = work();
+            let answer = memories.lend(work);
             drop(slot);
             answer
         };
@@ -183,19 +187,18 @@ impl Passwords {
     }
 }
 
-fn argon2id() -> Result<Argon2<'static>, PeopleError> {
+/// Argon2id, version 1.3: the algorithm and version that are taken where none is named.
+fn hash_now(password: &[u8], memory: &Memory) -> Result<String, PeopleError> {
     let params = Params::new(MEMORY_KIB, PASSES, 1, None).map_err(|_| PeopleError::System("set up argon2id"))?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+    let mut salt = [0_u8; 16];
+    aws_lc_rs::rand::fill(&mut salt).map_err(|_| PeopleError::System("give randomness"))?;
+    let hash = memory.hash_password_with_params(password, &salt, params);
+    Ok(hash.map_err(|_| PeopleError::System("compute a password hash"))?.to_string())
 }
 
-fn hash_now(password: &[u8]) -> Result<String, PeopleError> {
-    let hash = argon2id()?.hash_password(password).map_err(|_| PeopleError::System("compute a password hash"))?;
-    Ok(hash.to_string())
-}
-
-fn verify_now(guess: &str, hash: &str) -> Result<Verdict, PeopleError> {
+fn verify_now(guess: &str, hash: &str, memory: &Memory) -> Result<Verdict, PeopleError> {
     let hash = PasswordHash::new(hash).map_err(|_| PeopleError::DamagedHash)?;
-    match argon2id()?.verify_password(guess.as_bytes(), &hash) {
+    match memory.verify_password(guess.as_bytes(), &hash) {
         Ok(()) => Ok(Verdict::Proved),
         Err(argon2::password_hash::Error::PasswordInvalid) => Ok(Verdict::Refused),
         Err(_) => Err(PeopleError::DamagedHash),
