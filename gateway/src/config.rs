@@ -98,11 +98,19 @@ pub struct Storage {
     pub database_ca: Option<PathBuf>,
     /// The master key; empty means `DATA_DIR/keys/master.key`.
     pub master_key: Option<PathBuf>,
+    /// Seconds that open sessions go on while the database does not answer.
+    pub grace_seconds: u64,
 }
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { data_dir: PathBuf::from("data"), database: String::new(), database_ca: None, master_key: None }
+        Self {
+            data_dir: PathBuf::from("data"),
+            database: String::new(),
+            database_ca: None,
+            master_key: None,
+            grace_seconds: 30,
+        }
     }
 }
 
@@ -118,6 +126,8 @@ pub struct Ssh {
     pub algorithms: Algorithms,
     /// Seconds until a connection must have signed in.
     pub login_grace_seconds: u64,
+    /// Seconds without any sign of a person's machine until its connection counts as lost.
+    pub gone_seconds: u64,
     /// Seconds that a device may take to answer: TCP, key exchange and sign-in together.
     pub dial_timeout_seconds: u64,
     /// Seconds that a device may take nothing at all while other channels of the connection are slowed down for it.
@@ -143,6 +153,7 @@ impl Default for Ssh {
             trusted_proxies: Vec::new(),
             algorithms: Algorithms::Compatible,
             login_grace_seconds: 120,
+            gone_seconds: 120,
             dial_timeout_seconds: 10,
             stall_seconds: 60,
             idle_minutes: 30,
@@ -255,6 +266,7 @@ impl Config {
         }
         for (key, value) in [
             ("login_grace_seconds", ssh.login_grace_seconds),
+            ("gone_seconds", ssh.gone_seconds),
             ("dial_timeout_seconds", ssh.dial_timeout_seconds),
             ("stall_seconds", ssh.stall_seconds),
             ("idle_minutes", ssh.idle_minutes),
@@ -265,6 +277,9 @@ impl Config {
             if value == 0 {
                 return Err(format!("ssh.{key} is 0: it must be at least 1"));
             }
+        }
+        if self.storage.grace_seconds == 0 {
+            return Err("storage.grace_seconds is 0: it must be at least 1".into());
         }
         self.database().map(|_| ())
     }

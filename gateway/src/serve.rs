@@ -11,6 +11,7 @@ use crate::ssh::server;
 use crate::store::{Closing, Counts, Store};
 use anyhow::Context as _;
 use chrono::Utc;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_audit::recording::{Limits, Recordings};
 use sekimori_certs::host_ca::HostCa;
@@ -62,6 +63,7 @@ pub async fn start(config: Config, held: Held) -> anyhow::Result<Serving> {
     } else {
         tracing::warn!("the kernel does not hold all of this gateway: {held}; see `sekimori doctor`");
     }
+    open_as_many_files_as_may_be();
     // Who cannot serve must not touch the sessions of a gateway that does.
     let lock = lock(&config)?;
     let parts = parts(&config).await?;
@@ -158,6 +160,16 @@ async fn reload(gate: &Gate, config_path: &Path) {
             tracing::info!("the configuration was read again; addresses and storage change at the next start");
         }
         Err(fault) => tracing::error!(%fault, "the configuration was not read again; the old one stays in force"),
+    }
+}
+
+/// A connection takes two descriptors, a session some more; shells and service managers leave programs at 1,024 unless
+/// these ask for what they may have.
+fn open_as_many_files_as_may_be() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    if let Err(fault) = raised {
+        tracing::warn!(%fault, "the limit on open files stays as it was");
     }
 }
 

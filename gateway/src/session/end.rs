@@ -7,8 +7,10 @@ use sekimori_policy::reason::Reason;
 /// Why a session ended. The first cause counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// The person's client closed the connection, or its network went away.
+    /// The person's client closed the connection.
     PersonLeft,
+    /// The client's machine or its network gave no sign any more.
+    PersonLost,
     /// A limit of the permit was reached.
     Until(Limit),
     /// The facts changed, and the decision with them.
@@ -41,6 +43,7 @@ impl End {
     pub fn code(&self) -> &'static str {
         match self {
             Self::PersonLeft => "person-left",
+            Self::PersonLost => "connection-lost",
             Self::Until(limit) => limit.code(),
             Self::Denied(_) => "denied",
             Self::SignInRevoked => "sign-in-revoked",
@@ -60,6 +63,10 @@ impl End {
         match self {
             Self::PersonLeft if ja => "接続元が切断しました。".into(),
             Self::PersonLeft => "The client closed the connection.".into(),
+            Self::PersonLost if ja => "接続元からの応答がなくなったため、接続を終了しました。".into(),
+            Self::PersonLost => {
+                "The client's machine or network gave no sign any more, so the session was ended.".into()
+            }
             Self::Until(limit) => limit.sentence(language).into(),
             Self::Denied(reasons) => {
                 let reasons: Vec<_> = reasons.iter().map(|reason| reason.sentence(language)).collect();

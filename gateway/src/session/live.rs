@@ -18,11 +18,11 @@ use uuid::Uuid;
 /// How often new events are looked for: a cut takes effect within a second.
 const INTERVAL: Duration = Duration::from_millis(200);
 
+/// How long a look may take of a database that was given up already.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// Events read at once.
 const BATCH: u32 = 500;
-
-/// How long sessions go on while the database does not answer.
-const STORE_GRACE: Duration = Duration::from_secs(30);
 
 /// The open sessions.
 #[derive(Default)]
@@ -60,7 +60,11 @@ pub async fn watch(gate: Arc<Gate>, mut seen: i64) {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        match tokio::time::timeout(STORE_GRACE, look(&gate, seen)).await {
+        let grace = Duration::from_secs(gate.config().storage.grace_seconds);
+        let left = grace.saturating_sub(last_answer.elapsed());
+        // When the grace is over there is no hurry any more: what comes back may be slow at first.
+        let patience = if left.is_zero() { PATIENCE } else { left };
+        match tokio::time::timeout(patience, look(&gate, seen)).await {
             Ok(Ok(newest)) => {
                 seen = newest;
                 last_answer = Instant::now();
@@ -68,7 +72,7 @@ pub async fn watch(gate: Arc<Gate>, mut seen: i64) {
             Ok(Err(fault)) => tracing::error!(%fault, "the database does not answer"),
             Err(_) => tracing::error!("the database does not answer in time"),
         }
-        if last_answer.elapsed() > STORE_GRACE {
+        if last_answer.elapsed() >= grace {
             gate.live.end_all(&End::StoreUnavailable);
         }
     }

@@ -3,7 +3,7 @@
 //! Cutting is out of band: the device's socket is shut down first, the person is told why if they read, and then
 //! theirs is shut down whether they do or not. The end is recorded after the channels' tasks have confirmed that they are gone.
 
-use super::{Caller, End, HangUp, Session};
+use super::{Caller, End, HangUp, Session, live};
 use crate::gate::Gate;
 use crate::store::{Closing, Counts, StoreError};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,7 +14,7 @@ use sekimori_policy::id::{DeviceId, WorkId};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// Minutes before the end at which the person is told.
@@ -40,6 +40,7 @@ async fn watch(gate: &Gate, session: &Session) {
     let mut permit = session.permit.subscribe();
     let mut warned = WARNINGS.len();
     let recording = session.recording.failed();
+    let mut clocks = (Utc::now(), Instant::now());
     loop {
         let (until, because) = {
             let permit = permit.borrow_and_update();
@@ -48,6 +49,13 @@ async fn watch(gate: &Gate, session: &Session) {
         let now = Utc::now();
         if now >= until {
             return session.end(End::Until(because));
+        }
+        if was_set(&mut clocks, now) {
+            // Back before the window's beginning is outside of it as well.
+            if let Err(fault) = live::decide_again(gate, session).await {
+                tracing::error!(session = %session.id, %fault, "the clock was set, and a session could not be decided again");
+                return session.end(End::StoreUnavailable);
+            }
         }
         let idle = gate.config().ssh.idle_minutes;
         if now.timestamp() - session.last_active.load(Ordering::Relaxed) >= seconds(idle) {
@@ -73,6 +81,13 @@ async fn watch(gate: &Gate, session: &Session) {
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// Whether the wall clock was set since it was looked at last: it went otherwise than the clock that nobody sets.
+fn was_set(clocks: &mut (DateTime<Utc>, Instant), now: DateTime<Utc>) -> bool {
+    let (wall, steady) = std::mem::replace(clocks, (now, Instant::now()));
+    let passed = TimeDelta::from_std(steady.elapsed()).unwrap_or(TimeDelta::MAX);
+    ((now - wall) - passed).abs() > TimeDelta::seconds(2)
 }
 
 fn seconds(minutes: u64) -> i64 {
@@ -105,7 +120,7 @@ async fn part(session: &Session, end: &End, hang_up: &HangUp) -> bool {
         down &= socket.cut().is_ok();
     }
     let parted = tokio::time::timeout(PARTING, session.tasks.wait()).await.is_ok();
-    if *end != End::PersonLeft {
+    if !matches!(end, End::PersonLeft | End::PersonLost) {
         hang_up(session.id, end.clone()).await;
     }
     let gone = parted || tokio::time::timeout(CONFIRMATION, session.tasks.wait()).await.is_ok();

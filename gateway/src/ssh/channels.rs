@@ -4,7 +4,7 @@
 
 use super::line::Line;
 use super::user_name::UserName;
-use super::{forward, start};
+use super::{door, forward, start};
 use crate::gate::Gate;
 use crate::session::backlog::Congestion;
 use crate::session::{self, Caller, End, HangUp, Refusal, Session};
@@ -14,7 +14,7 @@ use russh::{Channel, ChannelOpenFailure, Disconnect};
 use sekimori_policy::facts::{Language, Source};
 use sekimori_policy::id::DeviceId;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,8 @@ pub struct Connection {
     closed: CancellationToken,
     /// What serves its channels; the connection's thread ends after the last.
     pub tasks: TaskTracker,
+    /// Its place at the door; the connection that runs within another has none.
+    place: Weak<door::Place>,
     /// Its channels at once, with those of the connections within it.
     channels: Arc<AtomicUsize>,
     sessions: Mutex<Vec<Arc<Session>>>,
@@ -66,13 +68,13 @@ impl Drop for Place {
 
 impl Connection {
     /// A connection that has yet to sign in.
-    pub fn new(gate: Arc<Gate>, source: Source, line: Line) -> Arc<Self> {
-        Self::counting(gate, source, line, Arc::default())
+    pub fn new(gate: Arc<Gate>, source: Source, line: Line, place: Weak<door::Place>) -> Arc<Self> {
+        Self::counting(gate, source, line, place, Arc::default())
     }
 
     /// A connection within this one, on a channel that ends with the token.
     pub fn within(&self, cut: CancellationToken) -> Arc<Self> {
-        Self::counting(self.gate.clone(), self.source, Line::Channel(cut), self.channels.clone())
+        Self::counting(self.gate.clone(), self.source, Line::Channel(cut), Weak::new(), self.channels.clone())
     }
 
     /// Whether it runs within another.
@@ -80,7 +82,13 @@ impl Connection {
         matches!(self.line, Line::Channel(_))
     }
 
-    fn counting(gate: Arc<Gate>, source: Source, line: Line, channels: Arc<AtomicUsize>) -> Arc<Self> {
+    fn counting(
+        gate: Arc<Gate>,
+        source: Source,
+        line: Line,
+        place: Weak<door::Place>,
+        channels: Arc<AtomicUsize>,
+    ) -> Arc<Self> {
         let stall = Duration::from_secs(gate.config().ssh.stall_seconds);
         Arc::new(Self {
             gate,
@@ -90,6 +98,7 @@ impl Connection {
             caller: OnceLock::new(),
             closed: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            place,
             channels,
             sessions: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
@@ -99,6 +108,9 @@ impl Connection {
     /// The factors were proved. Only the first time counts: who a connection is never changes.
     pub fn sign_in(&self, caller: Caller, target: UserName, handle: Handle) {
         self.caller.set(SignedIn { caller, target, handle }).ok();
+        if let Some(place) = self.place.upgrade() {
+            place.keep();
+        }
     }
 
     /// Whether the factors were proved.
@@ -107,10 +119,10 @@ impl Connection {
     }
 
     /// The connection is over: its sessions end.
-    pub fn closed(&self) {
+    pub fn closed(&self, end: &End) {
         self.closed.cancel();
         for session in self.sessions.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            session.end(End::PersonLeft);
+            session.end(end.clone());
         }
     }
 

@@ -1,5 +1,9 @@
 //! The door: how many may be inside at once, and the strangers who were turned away.
 //!
+//! When all places are taken, those who have not signed in yet make room: the network that holds the most such places
+//! loses its oldest, as long as the newcomer's network holds fewer. So connections that never sign in, from however many
+//! networks, do not keep out somebody who comes from another.
+//!
 //! Both are counted by network, since whoever has one IPv6 address has the 2^64 beside it. Strangers cannot flood the
 //! event log: the first attempt of a network is told at once, all further ones by a count each minute, and of more
 //! networks than [`STRANGERS`] only that they were many.
@@ -11,10 +15,12 @@ use ipnet::{IpNet, Ipv6Net};
 use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_policy::facts::Source;
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Networks of strangers that are told apart in one interval.
 const STRANGERS: usize = 100;
@@ -25,24 +31,64 @@ const INTERVAL: Duration = Duration::from_secs(60);
 /// What all listeners share.
 #[derive(Default)]
 pub struct Door {
-    open: Mutex<HashMap<IpNet, usize>>,
+    inside: Mutex<HashMap<IpNet, Inside>>,
+    /// Places given so far.
+    entered: AtomicU64,
     /// Attempts not told yet, by network; `None`: of all networks beyond [`STRANGERS`].
     strangers: Mutex<HashMap<Option<IpNet>, u64>>,
+}
+
+/// The connections of one network.
+#[derive(Default)]
+struct Inside {
+    /// All of them.
+    places: usize,
+    /// Those which have not signed in yet, the oldest first.
+    waiting: VecDeque<Waiting>,
+}
+
+/// A place whose holder has yet to sign in.
+struct Waiting {
+    number: u64,
+    lost: CancellationToken,
 }
 
 /// A place among the connections at once; given back on drop.
 pub struct Place {
     door: Arc<Door>,
     network: IpNet,
+    number: u64,
+    /// Cancelled when the place was given to somebody else.
+    lost: CancellationToken,
+}
+
+impl Place {
+    /// The factors were proved: from now on the place is kept.
+    pub fn keep(&self) {
+        let mut inside = lock(&self.door.inside);
+        if let Some(here) = inside.get_mut(&self.network) {
+            here.waiting.retain(|waiting| waiting.number != self.number);
+        }
+    }
+
+    /// Resolves when the place was given to somebody else: the connection has to go.
+    pub async fn lost(&self) {
+        self.lost.cancelled().await;
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = lock(&self.door.open);
-        if let Some(count) = open.get_mut(&self.network) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.network);
+        let mut inside = lock(&self.door.inside);
+        if self.lost.is_cancelled() {
+            // It was given back when it was given to somebody else.
+            return;
+        }
+        if let Some(here) = inside.get_mut(&self.network) {
+            here.places -= 1;
+            here.waiting.retain(|waiting| waiting.number != self.number);
+            if here.places == 0 {
+                inside.remove(&self.network);
             }
         }
     }
@@ -52,15 +98,21 @@ impl Door {
     /// A place for a connection; `None`: too many at once, of this network or in all.
     pub fn enter(self: &Arc<Self>, limits: &Ssh, source: Source) -> Option<Place> {
         let network = network(source.address());
-        let mut open = lock(&self.open);
-        let all: usize = open.values().sum();
-        let here = open.get(&network).copied().unwrap_or_default();
-        if all >= limits.max_connections || here >= limits.max_connections_per_source {
+        let mut inside = lock(&self.inside);
+        let all: usize = inside.values().map(|here| here.places).sum();
+        let (places, waiting) = inside.get(&network).map(|here| (here.places, here.waiting.len())).unwrap_or_default();
+        let room = places < limits.max_connections_per_source
+            && (all < limits.max_connections || make_room(&mut inside, waiting));
+        if !room {
             tracing::warn!(%source, "a connection was refused: too many at once");
             return None;
         }
-        open.insert(network, here + 1);
-        Some(Place { door: self.clone(), network })
+        let lost = CancellationToken::new();
+        let here = inside.entry(network).or_default();
+        here.places += 1;
+        let number = self.entered.fetch_add(1, Ordering::Relaxed);
+        here.waiting.push_back(Waiting { number, lost: lost.clone() });
+        Some(Place { door: self.clone(), network, number, lost })
     }
 
     /// Counts a stranger; the first of a network is told at once.
@@ -98,6 +150,20 @@ impl Door {
             }
         }
     }
+}
+
+/// Takes the oldest place of the network that has the most connections waiting to sign in, if that leaves it with no
+/// fewer than the newcomer's network will have.
+fn make_room(inside: &mut HashMap<IpNet, Inside>, waiting: usize) -> bool {
+    let Some(most) = inside.values_mut().max_by_key(|here| here.waiting.len()) else { return false };
+    if most.waiting.len() < waiting + 2 {
+        return false;
+    }
+    let Some(oldest) = most.waiting.pop_front() else { return false };
+    // Under the lock: its holder sees that it is lost, and does not give it back a second time.
+    oldest.lost.cancel();
+    most.places -= 1;
+    true
 }
 
 async fn tell(gate: &Gate, source: Option<IpAddr>, attempts: u64) {
@@ -143,6 +209,25 @@ mod tests {
         let door = Door::default();
         let told = (0..1000).filter(|net| door.is_first(network(v6(*net, 1)))).count();
         assert_eq!((told, lock(&door.strangers).get(&None).copied()), (STRANGERS, Some(900)));
+    }
+
+    #[test]
+    fn who_waits_makes_room_for_other_networks_and_who_signed_in_does_not() {
+        let door = Arc::new(Door::default());
+        let limits = Ssh { max_connections: 4, max_connections_per_source: 4, ..Ssh::default() };
+        let enter = |address| door.enter(&limits, Source::from(address));
+        let flood: Vec<_> = (0..4).map(|host| enter(v6(1, host)).unwrap()).collect();
+        flood[0].keep();
+        assert!(enter(v6(1, 9)).is_none());
+        let other = enter(v6(2, 1)).unwrap();
+        let lost: Vec<_> = flood.iter().map(|place| place.lost.is_cancelled()).collect();
+        assert_eq!(lost, [false, true, false, false]);
+        // Two wait of each: nobody is put out for one more of them.
+        let _second = enter(v6(3, 1)).unwrap();
+        assert!(enter(v6(2, 2)).is_none());
+        drop(flood);
+        drop(other);
+        assert_eq!(lock(&door.inside).values().map(|here| here.places).sum::<usize>(), 1);
     }
 
     #[test]

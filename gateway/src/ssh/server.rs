@@ -13,6 +13,7 @@ use super::login::Login;
 use super::{proxy_protocol, texts};
 use crate::gate::Gate;
 use crate::people::PeopleError;
+use crate::session::End;
 use crate::session::backlog::Cuttable;
 use crate::session::read_ahead::ReadAhead;
 use crate::store::StoreError;
@@ -20,8 +21,10 @@ use russh::keys::Certificate;
 use russh::keys::ssh_key::PublicKey;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, Limits, MethodKind, MethodSet, Pty, SshId};
+use rustix::net::sockopt;
 use sekimori_policy::facts::Source;
 use std::borrow::Cow;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,7 +88,7 @@ pub fn configuration(gate: &Gate) -> russh::server::Config {
 struct Admitted {
     socket: std::net::TcpStream,
     source: Source,
-    _place: Place,
+    place: Arc<Place>,
 }
 
 /// Asks whether this source may speak to us at all, before a byte is sent. `None`: turned away.
@@ -103,9 +106,20 @@ async fn admit(gate: &Gate, door: &Arc<Door>, mut socket: TcpStream, peer: Socke
             return None;
         }
     }
-    let place = door.enter(&gate.config().ssh, source)?;
+    let place = Arc::new(door.enter(&gate.config().ssh, source)?);
     socket.set_nodelay(true).ok()?;
-    Some(Admitted { socket: socket.into_std().ok()?, source, _place: place })
+    watched_by_the_kernel(&socket, Duration::from_secs(gate.config().ssh.gone_seconds)).ok()?;
+    Some(Admitted { socket: socket.into_std().ok()?, source, place })
+}
+
+/// A machine that is gone without a word (a cable, a power cut) is noticed in this time, whether or not bytes are on
+/// their way to it: russh's own keepalives wait while it is writing.
+fn watched_by_the_kernel(socket: &TcpStream, gone: Duration) -> rustix::io::Result<()> {
+    sockopt::set_tcp_user_timeout(socket, u32::try_from(gone.as_millis()).unwrap_or(u32::MAX))?;
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, (gone / 2).max(Duration::from_secs(1)))?;
+    sockopt::set_tcp_keepintvl(socket, (gone / 8).max(Duration::from_secs(1)))?;
+    sockopt::set_tcp_keepcnt(socket, 4)
 }
 
 impl Admitted {
@@ -134,8 +148,14 @@ impl Admitted {
         let Ok(socket) = TcpStream::from_std(self.socket) else { return };
         let Ok((socket, cuttable)) = Cuttable::new(socket) else { return };
         let login = Login::new(gate.clone(), self.source);
-        let connection = Connection::new(gate, self.source, Line::Socket(cuttable));
-        speak(configuration, ReadAhead::new(socket), Entry::Factors(login), &connection).await;
+        let connection = Connection::new(gate, self.source, Line::Socket(cuttable), Arc::downgrade(&self.place));
+        tokio::select! {
+            () = speak(configuration, ReadAhead::new(socket), Entry::Factors(login), &connection) => {}
+            () = self.place.lost() => {
+                tracing::warn!(source = %self.source, "a connection that had not signed in made room for one from elsewhere");
+                connection.line.abort();
+            }
+        }
     }
 }
 
@@ -146,6 +166,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let grace = Duration::from_secs(connection.gate.config().ssh.login_grace_seconds);
+    // However this ends, the connection's sessions end with it.
+    let mut over = Over { connection, end: End::PersonLeft };
     let handler = Gatekeeper { entry, shared: connection.clone() };
     let running = tokio::time::timeout(grace, russh::server::run_stream(configuration, stream, handler)).await;
     let Ok(Ok(mut running)) = running else { return };
@@ -160,10 +182,26 @@ where
     };
     if let Err(fault) = ended {
         tracing::debug!(%fault, "a connection ended");
+        if fault.is_silence() {
+            over.end = End::PersonLost;
+        }
     }
-    // Each still has its end to write down.
+    drop(over);
+    // Each channel still has its end to write down.
     connection.tasks.close();
     connection.tasks.wait().await;
+}
+
+/// Tells a connection that it is over, when it is dropped.
+struct Over<'a> {
+    connection: &'a Connection,
+    end: End,
+}
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.connection.closed(&self.end);
+    }
 }
 
 /// The address that counts: the socket's, or a configured proxy's word, and nothing else.
@@ -197,6 +235,19 @@ pub enum Fault {
     People(#[from] PeopleError),
 }
 
+impl Fault {
+    /// Whether the peer's machine gave no sign any more, rather than hanging up.
+    fn is_silence(&self) -> bool {
+        match self {
+            Self::Ssh(russh::Error::KeepaliveTimeout | russh::Error::InactivityTimeout) => true,
+            Self::Ssh(russh::Error::IO(fault)) => {
+                matches!(fault.kind(), ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// How it becomes known who a connection is.
 pub enum Entry {
     /// By factors.
@@ -209,12 +260,6 @@ pub enum Entry {
 struct Gatekeeper {
     entry: Entry,
     shared: Arc<Connection>,
-}
-
-impl Drop for Gatekeeper {
-    fn drop(&mut self) {
-        self.shared.closed();
-    }
 }
 
 /// While a channel of the connection lags behind, each packet of the trickle waits this long: without it, two bytes

@@ -372,7 +372,7 @@ impl SessionChannel<'_> {
     async fn part(&self, relayed: Option<(&Tap, Option<&Outcome>)>) {
         let language = self.session.caller.language();
         let text = match (self.session.reason(), relayed.and_then(|(_, outcome)| outcome)) {
-            (Some(End::PersonLeft), _) => return,
+            (Some(End::PersonLeft | End::PersonLost), _) => return,
             (Some(end), _) => Some(end.sentence(language)),
             (None, Some(Outcome::DeviceLost)) => Some(texts::device_lost(language).into()),
             (None, Some(Outcome::Flooded)) => Some(texts::flooded(language).into()),

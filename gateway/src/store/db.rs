@@ -55,7 +55,7 @@ impl Db {
                 }
             })
         };
-        self.opened(self.home.within(begun).await)
+        self.opened(self.home.answered(begun).await)
     }
 
     /// A transaction that may write. Writers take turns on both databases, so that what a writer has read stays true
@@ -69,7 +69,7 @@ impl Db {
                 }
             })
         };
-        let mut tx = self.opened(self.home.within(begun).await)?;
+        let mut tx = self.opened(self.home.answered(begun).await)?;
         if matches!(self.pools, Pools::Postgres { .. }) {
             tx.rows("SELECT last FROM event_counter WHERE id = 1 FOR UPDATE", Vec::new()).await?;
         }
@@ -88,7 +88,7 @@ impl Db {
                 Pools::Postgres { writer, .. } => bind_postgres(sql, args).execute(writer).await?.rows_affected(),
             })
         };
-        self.home.within(run).await
+        self.home.answered(run).await
     }
 
     /// Lets go of every connection.
@@ -250,7 +250,7 @@ enum Open {
 impl Tx {
     pub(super) async fn rows(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
         let Self { open, home } = self;
-        home.within(async {
+        home.answered(async {
             Ok(match open {
                 Some(Open::Sqlite(tx)) => {
                     bind_sqlite(sql, args).fetch_all(&mut **tx).await?.into_iter().map(Row::Sqlite).collect()
@@ -266,7 +266,7 @@ impl Tx {
 
     pub(super) async fn run(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64, StoreError> {
         let Self { open, home } = self;
-        home.within(async {
+        home.answered(async {
             Ok(match open {
                 Some(Open::Sqlite(tx)) => bind_sqlite(sql, args).execute(&mut **tx).await?.rows_affected(),
                 Some(Open::Postgres(tx)) => bind_postgres(sql, args).execute(&mut **tx).await?.rows_affected(),
@@ -279,7 +279,7 @@ impl Tx {
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
         let open = self.open.take();
         self.home
-            .within(async {
+            .answered(async {
                 match open {
                     Some(Open::Sqlite(tx)) => tx.commit().await?,
                     Some(Open::Postgres(tx)) => tx.commit().await?,

@@ -8,6 +8,9 @@ pub enum StoreError {
     /// The database failed or could not be reached.
     #[error("the database failed: {0}; see `sekimori doctor`")]
     Database(#[from] sqlx::Error),
+    /// The database took the question and gave no answer. What was asked may have been done all the same.
+    #[error("the database does not answer; see `sekimori doctor`")]
+    Silent,
     /// A migration failed.
     #[error("the database could not be brought to this program's schema: {0}; restore a backup or report this")]
     Migration(#[from] sqlx::migrate::MigrateError),

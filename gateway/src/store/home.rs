@@ -1,9 +1,16 @@
 //! The runtime that the database's connections live on. Who asks may run on another one, which ends with a person's
 //! connection: what the pool opens, times and gives back meanwhile must not end with it.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use super::error::StoreError;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
 use tokio::runtime::Handle;
+
+/// How long an answer may take: more than any writer waits for its turn. A server that stands still hangs up on nobody,
+/// and whoever asks it must not hang with it.
+const ANSWER: Duration = Duration::from_secs(15);
 
 /// Where the database was connected.
 #[derive(Clone)]
@@ -15,12 +22,21 @@ impl Home {
         Self(Handle::current())
     }
 
-    /// Awaits something of the database: polled by whoever asks, within the home's runtime.
-    pub(super) async fn within<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
+    /// An answer of the database, or [`StoreError::Silent`] when it takes too long.
+    pub(super) async fn answered<T>(
+        &self,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let limited = async { tokio::time::timeout(ANSWER, answer).await.unwrap_or(Err(StoreError::Silent)) };
+        self.within(limited).await
+    }
+
+    /// Awaits something of the database: polled, and let go of, by whoever asks, but within the home's runtime.
+    async fn within<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut asked = Asked { home: self, work: Some(Box::pin(work)) };
         poll_fn(|context| {
             let _home = self.0.enter();
-            work.as_mut().poll(context)
+            asked.work.as_mut().map_or(Poll::Pending, |work| work.as_mut().poll(context))
         })
         .await
     }
@@ -29,6 +45,19 @@ impl Home {
     pub(super) fn let_go<T>(&self, thing: T) {
         let _home = self.0.enter();
         drop(thing);
+    }
+}
+
+/// What is asked of the database. Whoever asks may give up half way.
+struct Asked<'a, W> {
+    home: &'a Home,
+    /// There until it is let go of.
+    work: Option<Pin<Box<W>>>,
+}
+
+impl<W> Drop for Asked<'_, W> {
+    fn drop(&mut self) {
+        self.home.let_go(self.work.take());
     }
 }
 
