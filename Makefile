@@ -3,7 +3,7 @@
 
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: demo test lint bench fuzz
+.PHONY: demo test lint bench soak fuzz
 
 # A small hospital on loopback; prints what to type; stays until Ctrl-C.
 demo:
@@ -32,6 +32,12 @@ bench:
 	sh tests/setup.sh test
 	cargo build --locked --release -p sekimori
 	cargo run --locked --release -p sekimori-tests --example bench
+
+# An hour of mixed load with 200 sessions at once; `make soak MINUTES=10 SESSIONS=50` for less.
+soak:
+	sh tests/setup.sh test
+	cargo build --locked --release -p sekimori
+	cargo run --locked --release -p sekimori-tests --example soak -- $(or $(MINUTES),60) $(or $(SESSIONS),200)
 
 # Each parser against made-up input, a minute each; `make fuzz SECONDS=600` takes ten.
 fuzz:
