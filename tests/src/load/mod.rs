@@ -38,7 +38,7 @@ const ROUND: Duration = Duration::from_secs(150);
 
 /// Memory that the gateway may hold more of after the last round than after the warm-up, in KiB: the database's page
 /// caches (2 MB for each of 17 connections) fill as the log grows. It is far less than what a thousand sessions take.
-const GROWTH_KIB: u64 = 48 << 10;
+const GROWTH_KIB: u64 = 32 << 10;
 
 /// How long bulk data may take: 4 GiB each way, on a machine with other things to do.
 const BULK_LIMIT: Duration = Duration::from_secs(900);
