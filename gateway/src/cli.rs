@@ -66,6 +66,8 @@ enum Command {
     Demo(demo::Args),
     #[command(flatten)]
     Verb(Verb),
+    /// Verify a log offline: exit code 0 intact, 6 questions, 7 altered
+    Verify(verify::Args),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -112,8 +114,6 @@ enum Verb {
     /// The log of events
     #[command(subcommand)]
     Log(log::Command),
-    /// Verify a log offline: exit code 0 intact, 6 questions, 7 altered
-    Verify(verify::Args),
     /// The certificate authorities: for sign-ins, and for devices' names
     #[command(subcommand)]
     Ca(paperwork::Ca),

@@ -119,7 +119,7 @@ impl Busy {
         for _ in 0..BULK {
             let mut ssh = Command::new("ssh");
             // Fast enough to be under way at each moment, slow enough to leave the disk alone.
-            let send = "while :; do head -c 2000000 /dev/zero; sleep 0.1; done";
+            let send = "while head -c 2000000 /dev/zero; do sleep 0.1; done";
             ssh.arg("-F").arg(&config).args(["-T", "gate", send]);
             let mut child = ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
             let said = child.stderr.take().map(Transcript::of).context("no standard error")?;

@@ -28,7 +28,7 @@ const REPLIES: usize = 64 << 10;
 
 /// Relays until either side ends. The caller ends it from outside by dropping the future.
 pub async fn telnet(person: PersonEnd, line: Line, tap: &Tap, session: &Session) -> Outcome {
-    let PersonEnd { read: mut person_read, screen, backlog, early } = person;
+    let PersonEnd { read: mut person_read, screen, backlog, early, offer: _ } = person;
     let Line { socket, codec, said, cuttable: _cuttable } = line;
     let (device_read, device_write) = socket.into_split();
     let wire = Wire::new(codec, device_write);

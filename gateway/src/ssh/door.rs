@@ -217,7 +217,7 @@ mod tests {
         let limits = Ssh { max_connections: 4, max_connections_per_source: 4, ..Ssh::default() };
         let enter = |address| door.enter(&limits, Source::from(address));
         let flood: Vec<_> = (0..4).map(|host| enter(v6(1, host)).unwrap()).collect();
-        flood[0].keep();
+        flood.first().unwrap().keep();
         assert!(enter(v6(1, 9)).is_none());
         let other = enter(v6(2, 1)).unwrap();
         let lost: Vec<_> = flood.iter().map(|place| place.lost.is_cancelled()).collect();
