@@ -1,7 +1,9 @@
 //! The command line at its edges: what is malformed gets a clear error, and nothing half done.
 
 use anyhow::{Context, Result, ensure};
-use sekimori_tests::{DEVICE, Database, ENGINEER, Gateway, Hospital, Input, PATIENCE, Silent, VENDOR, free_port};
+use sekimori_tests::{
+    DEVICE, Database, ENGINEER, Gateway, Hospital, Input, PATIENCE, Silent, VENDOR, Window, free_port,
+};
 use std::fs;
 use std::time::Instant;
 
@@ -113,5 +115,20 @@ fn a_device_that_is_silent_or_gone_is_told_of_and_holds_up_nobody() -> Result<()
     let back = hospital.sshd.address.to_string();
     hospital.gateway.act(&hospital.administrator, &["device", "change", DEVICE, "--address", &back])?;
     hospital.exec(&certificate, "true", Input::Nothing)?.success().context("with the device back")?;
+    Ok(())
+}
+
+#[test]
+fn requests_put_forward_at_the_same_moment_get_numbers_of_their_own() -> Result<()> {
+    let hospital = Hospital::open(Database::Sqlite)?;
+    let ids = std::thread::scope(|scope| {
+        let request = || hospital.request(&hospital.engineer, DEVICE, Window::tomorrow());
+        let requests: Vec<_> = (0..8).map(|_| scope.spawn(request)).collect();
+        let join = |one: std::thread::ScopedJoinHandle<'_, Result<String>>| {
+            one.join().map_err(|_| anyhow::anyhow!("panicked"))?
+        };
+        requests.into_iter().map(join).collect::<Result<std::collections::BTreeSet<_>>>()
+    })?;
+    ensure!(ids.len() == 8, "{ids:?}");
     Ok(())
 }

@@ -119,8 +119,7 @@ pub struct Changes {
 
 /// Puts a request forward.
 pub async fn request(args: Args, context: &Context) -> Result<(), CliError> {
-    let draft = drafted(&args, context).await?;
-    show(&submit(draft, &args, context).await?, context)
+    show(&put_forward(&args, context).await?, context)
 }
 
 /// Puts a request forward and opens it at once.
@@ -134,11 +133,24 @@ pub async fn emergency(args: Args, open: Transition, context: &Context) -> Resul
         By::Person(&person),
         Utc::now(),
     )?;
-    let requested = submit(drafted, &args, context).await?;
+    let requested = put_forward(&args, context).await?;
     let detail = json!({ "transition": open.code(), "by": person.id });
     let opened = requested.apply(open, By::Person(&person), Utc::now())?;
     context.store().await?.update_work(&requested, &opened, event(&opened, &actor, detail, context)).await?;
     show(&opened, context)
+}
+
+/// How often a number that somebody else took a moment before is given up for the next.
+const NUMBERS: usize = 50;
+
+async fn put_forward(args: &Args, context: &Context) -> Result<Work, CliError> {
+    for _ in 0..NUMBERS {
+        match submit(drafted(args, context).await?, args, context).await {
+            Err(CliError::Conflict(_)) if args.id.is_none() => {}
+            other => return other,
+        }
+    }
+    Err(CliError::Conflict("others put requests forward faster: try again, or choose an ID".into()))
 }
 
 async fn submit(draft: Work, args: &Args, context: &Context) -> Result<Work, CliError> {
