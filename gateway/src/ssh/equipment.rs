@@ -73,9 +73,16 @@ pub async fn dial(
 ) -> Result<Equipment, DialError> {
     let timeout = Duration::from_secs(gate.config().ssh.dial_timeout_seconds);
     let silent = DialError::Silent { device: permit.device().to_string(), address: address(record) };
+    // The device has its time from when it is asked: waiting for others is not its silence.
+    let Ok(turn) = tokio::time::timeout(TURN, gate.turns.take(permit.device())).await else { return Err(silent) };
+    let _turn =
+        turn.map_err(|fault| DialError::Protocol { device: permit.device().to_string(), cause: fault.to_string() })?;
     let dialled = dial_without_limit(gate, session, permit, recording, record);
     tokio::time::timeout(timeout, dialled).await.unwrap_or(Err(silent))
 }
+
+/// How long a sign-in may wait for those before it at the same device.
+const TURN: Duration = Duration::from_secs(60);
 
 async fn dial_without_limit(
     gate: &Gate,
@@ -100,7 +107,6 @@ async fn dial_without_limit(
     }
     let no_credential = || DialError::NoCredential { device: device.clone(), account: permit.account().to_owned() };
     let credential = gate.store.credential(permit.device(), permit.account()).await?.ok_or_else(no_credential)?;
-    let _turn = gate.turns.take(permit.device()).await.map_err(|fault| protocol(fault.to_string()))?;
     let socket = connect(record, record.port).await?;
     let backlog = Arc::new(Backlog::default());
     let (socket, cuttable) = Gated::new(socket, backlog.clone()).map_err(|fault| protocol(fault.to_string()))?;
