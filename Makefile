@@ -33,7 +33,7 @@ bench:
 	cargo build --locked --release -p sekimori
 	cargo run --locked --release -p sekimori-tests --example bench
 
-# An hour of mixed load with 200 sessions at once; `make soak MINUTES=10 SESSIONS=50` for less.
+# An hour of mixed load with 200 sessions at once, then 4 GiB each way; `make soak MINUTES=10 SESSIONS=50` for less.
 soak:
 	sh tests/setup.sh test
 	cargo build --locked --release -p sekimori

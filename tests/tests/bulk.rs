@@ -17,7 +17,7 @@ const MEBIBYTES: u64 = 192;
 /// of writes under way. Kept bytes would be many times as much.
 const HELD_KIB: u64 = 48 << 10;
 
-/// The client asks for new keys after each 16 MiB. `make soak` begins with 4 GiB, across the gateway's own exchanges.
+/// The client asks for new keys after each 16 MiB. `make soak` ends with 4 GiB, across the gateway's own exchanges.
 #[test]
 fn full_duplex_bulk_goes_across_many_key_exchanges() -> Result<()> {
     let hospital = Hospital::open(Database::Sqlite)?;

@@ -109,8 +109,8 @@ impl Lane {
 
     /// Makes visits until it is time to leave. What goes wrong is noted, and the next visit is made.
     pub fn keep_visiting(&self, ward: &Ward, until: Instant) {
-        // People do not come all at once.
-        self.pause(8_000);
+        // People do not come all at once; each coming takes several writes that reach the disk.
+        self.pause(ward.coming_ms);
         while Instant::now() < until && !ward.has_seen_enough() {
             match self.visit(ward, until) {
                 Ok(mut tally) => {

@@ -29,6 +29,8 @@ pub struct Ward {
     pub files: Vec<(PathBuf, String, u64)>,
     /// Configurations that reach the devices at which sessions end before their time, by kind and number.
     pub ending: BTreeMap<(Kind, usize), PathBuf>,
+    /// The milliseconds over which people come, at the beginning of a round.
+    pub coming_ms: u64,
     /// Whose sign-ins are revoked.
     pub revoked: Engineer,
     tally: Mutex<Tally>,
@@ -84,8 +86,9 @@ impl Ward {
             let sum = sha256(&file)?;
             files.push((file, sum, size << 20));
         }
+        let coming_ms = 250 * u64::try_from(sessions)?;
         let (tally, failures, verified) = Default::default();
-        Ok(Self { hospital, config, by_person, files, ending, revoked, tally, failures, verified })
+        Ok(Self { hospital, config, by_person, files, ending, coming_ms, revoked, tally, failures, verified })
     }
 
     /// One of the files.
