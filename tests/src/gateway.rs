@@ -89,11 +89,13 @@ pub struct Surroundings<'a> {
     pub address: &'a str,
     /// Variables of its environment.
     pub environment: &'a [(&'a str, &'a str)],
+    /// The folder in which its own, `hospital`, is made: nothing outside of that is open to it. `None`: a fresh one.
+    pub folder: Option<&'a Path>,
 }
 
 impl Default for Surroundings<'_> {
     fn default() -> Self {
-        Self { address: "127.0.0.1:0", environment: &[] }
+        Self { address: "127.0.0.1:0", environment: &[], folder: None }
     }
 }
 
@@ -117,7 +119,8 @@ impl Gateway {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(&binary);
         command.envs(surroundings.environment.iter().copied());
-        command.args(["demo", "--json", "--ssh", surroundings.address, "--dir"]).arg(folder.path().join("hospital"));
+        let within = surroundings.folder.unwrap_or(folder.path());
+        command.args(["demo", "--json", "--ssh", surroundings.address, "--dir"]).arg(within.join("hospital"));
         if let Some(url) = database {
             command.args(["--database", url]);
         }
@@ -221,7 +224,7 @@ impl Gateway {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let log = child.stderr.take().map(Transcript::of).context("no standard error")?;
         let server = Running::new(child);
-        log.wait_for("listening", crate::PATIENCE)?;
+        log.wait_for("listening for SSH", crate::PATIENCE)?;
         Ok(server)
     }
 

@@ -68,13 +68,12 @@ struct Clock {
 impl Clock {
     fn new() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sekimori-clock-").tempdir()?;
-        let clock = Self { folder, library: library()? };
-        clock.set("+0")?;
-        Ok(clock)
+        Ok(Self { folder, library: library()? })
     }
 
+    /// Among the gateway's own files, since it reads no others.
     fn file(&self) -> PathBuf {
-        self.folder.path().join("faketime")
+        self.folder.path().join("hospital/faketime")
     }
 
     /// Sets it, as libfaketime writes it: `+30m` is half an hour fast.
@@ -95,7 +94,8 @@ impl Clock {
             // Timers run on; the wall clock alone is set.
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
         ];
-        let surroundings = Surroundings { environment: &environment, ..Surroundings::default() };
+        let folder = Some(self.folder.path());
+        let surroundings = Surroundings { environment: &environment, folder, ..Surroundings::default() };
         Hospital::closed_in(surroundings, Database::Sqlite)
     }
 }

@@ -190,7 +190,7 @@ fn the_hospital_sees_what_telnet_is() -> Result<()> {
     let refusals: [(&[&str], &str); 5] = [
         (&["device", "scan-keys", "old-01"], "no host key"),
         (&["device", "change", "old-01", "--channel", "sftp"], "no sftp"),
-        (&["device", "change", "old-01", "--channel", "shell", "--forward", "23"], "telnet service"),
+        (&["device", "change", "old-01", "--channel", "shell", "--forward", "23"], "answered by the gateway"),
         (&["device", "credential", "old-01", "service", "--certificate"], "password only"),
         (&["device", "change", "old-01", "--protocol", "rlogin"], "no protocol"),
     ];

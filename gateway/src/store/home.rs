@@ -2,8 +2,9 @@
 //! connection: what the pool opens, times and gives back meanwhile must not end with it.
 
 use super::error::StoreError;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -22,23 +23,20 @@ impl Home {
         Self(Handle::current())
     }
 
-    /// An answer of the database, or [`StoreError::Silent`] when it takes too long.
-    pub(super) async fn answered<T>(
-        &self,
-        answer: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        let limited = async { tokio::time::timeout(ANSWER, answer).await.unwrap_or(Err(StoreError::Silent)) };
-        self.within(limited).await
-    }
-
-    /// Awaits something of the database: polled, and let go of, by whoever asks, but within the home's runtime.
-    async fn within<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut asked = Asked { home: self, work: Some(Box::pin(work)) };
-        poll_fn(|context| {
-            let _home = self.0.enter();
-            asked.work.as_mut().map_or(Poll::Pending, |work| work.as_mut().poll(context))
-        })
-        .await
+    /// An answer of the database, or [`StoreError::Silent`] when it takes too long. It is polled, and let go of, by
+    /// whoever asks, but within the home's runtime. (Boxed where it is made: it is large, and asked for deep down.)
+    pub(super) fn answered<'a, T: 'a>(
+        &'a self,
+        answer: impl Future<Output = Result<T, StoreError>> + Send + 'a,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + 'a {
+        let mut asked = Asked { home: self, answer: Some(answer.boxed()) };
+        async move {
+            let limited = poll_fn(|context| {
+                let _home = self.0.enter();
+                asked.answer.as_mut().map_or(Poll::Pending, |answer| answer.as_mut().poll(context))
+            });
+            tokio::time::timeout(ANSWER, limited).await.unwrap_or(Err(StoreError::Silent))
+        }
     }
 
     /// Lets go of something of the database.
@@ -49,15 +47,15 @@ impl Home {
 }
 
 /// What is asked of the database. Whoever asks may give up half way.
-struct Asked<'a, W> {
+struct Asked<'a, T> {
     home: &'a Home,
     /// There until it is let go of.
-    work: Option<Pin<Box<W>>>,
+    answer: Option<BoxFuture<'a, Result<T, StoreError>>>,
 }
 
-impl<W> Drop for Asked<'_, W> {
+impl<T> Drop for Asked<'_, T> {
     fn drop(&mut self) {
-        self.home.let_go(self.work.take());
+        self.home.let_go(self.answer.take());
     }
 }
 
@@ -74,9 +72,10 @@ mod tests {
         let (told, tell) = std::sync::mpsc::channel();
         let begin = async {
             tokio::spawn(async move { told.send(receiver.await.unwrap()) });
+            Ok(())
         };
-        let visitor = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        visitor.block_on(at_home.within(begin));
+        let visitor = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        visitor.block_on(at_home.answered(begin)).unwrap();
         drop(visitor);
         sender.send(5).unwrap();
         assert_eq!(tell.recv().unwrap(), 5);
