@@ -26,7 +26,10 @@ passes() {
 export CARGO_TARGET_DIR="$copy/target"
 fresh
 cd "$copy/tree"
-mkdir -p target && ln -sfn "$here/target/player" target/player
+mkdir -p target
+for installed in player clients verifiers; do
+    ln -sfn "$here/target/$installed" "target/$installed"
+done
 
 # Tests that fail anyway notice nothing.
 all=$(sed -n 's/^tests: \(.*\)/(\1)/p' "$here"/tests/mutants/"${1:-}"*.diff | sort -u | paste -sd '|')
