@@ -34,6 +34,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// A signed-in connection to a device. Dropping it ends it.
 pub struct Equipment {
@@ -73,16 +74,26 @@ pub async fn dial(
 ) -> Result<Equipment, DialError> {
     let timeout = Duration::from_secs(gate.config().ssh.dial_timeout_seconds);
     let silent = DialError::Silent { device: permit.device().to_string(), address: address(record) };
-    // The device has its time from when it is asked: waiting for others is not its silence.
-    let Ok(turn) = tokio::time::timeout(TURN, gate.turns.take(permit.device())).await else { return Err(silent) };
-    let _turn =
-        turn.map_err(|fault| DialError::Protocol { device: permit.device().to_string(), cause: fault.to_string() })?;
+    let _turn = turn(gate, permit, record).await?;
     let dialled = dial_without_limit(gate, session, permit, recording, record);
     tokio::time::timeout(timeout, dialled).await.unwrap_or(Err(silent))
 }
 
 /// How long a sign-in may wait for those before it at the same device.
 const TURN: Duration = Duration::from_secs(60);
+
+/// Waits for a turn to sign in at a device; it ends when it is dropped. The device has its time from then on: waiting for
+/// others is not its silence.
+///
+/// # Errors
+/// [`DialError::Silent`] when those before it take too long.
+pub async fn turn(gate: &Gate, permit: &Permit, record: &DeviceRecord) -> Result<OwnedSemaphorePermit, DialError> {
+    let device = permit.device().to_string();
+    match tokio::time::timeout(TURN, gate.turns.take(permit.device())).await {
+        Ok(turn) => turn.map_err(|fault| DialError::Protocol { device, cause: fault.to_string() }),
+        Err(_) => Err(DialError::Silent { device, address: address(record) }),
+    }
+}
 
 async fn dial_without_limit(
     gate: &Gate,

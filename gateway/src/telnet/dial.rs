@@ -6,7 +6,7 @@ use super::login::{Asked, asked, says_something, sounds_like_a_refusal, without}
 use crate::gate::Gate;
 use crate::session::Session;
 use crate::session::backlog::Cuttable;
-use crate::ssh::equipment::{DialError, connect};
+use crate::ssh::equipment::{DialError, connect, turn};
 use crate::ssh::record::note;
 use crate::store::{Credential, DeviceRecord};
 use bytes::Bytes;
@@ -73,9 +73,9 @@ pub async fn dial(
     let address = format!("{}:{}", record.host, record.port);
     let silent = DialError::Silent { device: device.clone(), address: address.clone() };
     let lost = |fault: std::io::Error| DialError::Protocol { device: device.clone(), cause: fault.to_string() };
+    let _turn = turn(gate, permit, record).await?;
     let end = Instant::now() + limit;
     let connected = async {
-        let turn = gate.turns.take(permit.device()).await.map_err(|fault| lost(std::io::Error::other(fault)))?;
         let socket = connect(record, record.port).await?;
         // A data mark comes as urgent data (RFC 854): out of line, its command would lose its last byte.
         sockopt::set_socket_oobinline(&socket, true).map_err(|errno| lost(errno.into()))?;
@@ -86,9 +86,9 @@ pub async fn dial(
         if session.has_ended() {
             return Err(lost(std::io::ErrorKind::ConnectionAborted.into()));
         }
-        Ok((socket, cuttable, turn))
+        Ok((socket, cuttable))
     };
-    let (socket, cuttable, _turn) = timeout_at(end, connected).await.unwrap_or(Err(silent))?;
+    let (socket, cuttable) = timeout_at(end, connected).await.unwrap_or(Err(silent))?;
     let mut talk =
         Talk { socket, codec: Codec::new(&size.term, size.columns, size.rows), heard: Vec::new(), proved: false };
     let logged_in = timeout_at(end, talk.log_in(record, &account, &password)).await;
