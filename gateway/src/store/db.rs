@@ -4,6 +4,7 @@
 
 use super::error::StoreError;
 use super::home::Home;
+use super::turns::{PATIENCE, Pool, Turn, Turns};
 use crate::config::Database;
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
@@ -15,17 +16,15 @@ use sqlx::{ConnectOptions, Postgres, Row as _, Sqlite, Transaction};
 use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr;
-use std::time::Duration;
 
-/// How long a writer waits for its turn before it gives up.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Connections for reading. Writing has one of its own: its pool is a fair queue, which `busy_timeout` and row locks
-/// are not, and writers who wait never take the connections that readers need.
+/// Connections for reading. Writing has one of its own: those who wait for it queue in order, which they would not for
+/// `busy_timeout` or row locks, and never take the connections that readers need.
 const READERS: u32 = 16;
 
 /// The database.
 pub(super) struct Db {
     pub(super) pools: Pools,
+    turns: Turns,
     home: Home,
 }
 
@@ -42,7 +41,12 @@ impl Db {
             Database::Sqlite(path) => connect_sqlite(path).await?,
             Database::Postgres { url, ca } => connect_postgres(url, ca.as_deref()).await?,
         };
-        Ok(Self { pools, home: Home::here() })
+        let home = Home::here();
+        let writer = match &pools {
+            Pools::Sqlite { writer, .. } => Pool::Sqlite(writer.clone()),
+            Pools::Postgres { writer, .. } => Pool::Postgres(writer.clone()),
+        };
+        Ok(Self { pools, turns: Turns::on(writer, home.clone()), home })
     }
 
     /// A transaction that reads one consistent state.
@@ -55,40 +59,14 @@ impl Db {
                 }
             })
         };
-        self.opened(self.home.answered(begun).await)
+        let open = self.home.answered(begun).await?;
+        Ok(Tx { open: Some(open), home: self.home.clone() })
     }
 
     /// A transaction that may write. Writers take turns on both databases, so that what a writer has read stays true
     /// until it commits, and events commit in the order of their numbers.
     pub(super) async fn write(&self) -> Result<Tx, StoreError> {
-        let begun = async {
-            Ok(match &self.pools {
-                Pools::Sqlite { writer, .. } => Open::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-                Pools::Postgres { writer, .. } => {
-                    Open::Postgres(writer.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?)
-                }
-            })
-        };
-        let mut tx = self.opened(self.home.answered(begun).await)?;
-        if matches!(self.pools, Pools::Postgres { .. }) {
-            tx.rows("SELECT last FROM event_counter WHERE id = 1 FOR UPDATE", Vec::new()).await?;
-        }
-        Ok(tx)
-    }
-
-    fn opened(&self, begun: Result<Open, StoreError>) -> Result<Tx, StoreError> {
-        Ok(Tx { open: Some(begun?), home: self.home.clone() })
-    }
-
-    /// One statement that is a transaction of its own.
-    pub(super) async fn run_alone(&self, sql: &'static str, args: Vec<Arg>) -> Result<u64, StoreError> {
-        let run = async {
-            Ok(match &self.pools {
-                Pools::Sqlite { writer, .. } => bind_sqlite(sql, args).execute(writer).await?.rows_affected(),
-                Pools::Postgres { writer, .. } => bind_postgres(sql, args).execute(writer).await?.rows_affected(),
-            })
-        };
-        self.home.answered(run).await
+        Ok(Tx { open: Some(Open::Turn(self.turns.take().await?)), home: self.home.clone() })
     }
 
     /// Lets go of every connection.
@@ -220,7 +198,7 @@ pub(super) use args;
 
 macro_rules! binder {
     ($name:ident, $db:ty) => {
-        fn $name(
+        pub(super) fn $name(
             sql: &'static str,
             args: Vec<Arg>,
         ) -> sqlx::query::Query<'static, $db, <$db as sqlx::Database>::Arguments> {
@@ -245,54 +223,47 @@ pub(super) struct Tx {
 enum Open {
     Sqlite(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
+    Turn(Turn),
 }
 
 impl Tx {
     pub(super) async fn rows(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>, StoreError> {
         let Self { open, home } = self;
-        home.answered(async {
-            Ok(match open {
-                Some(Open::Sqlite(tx)) => {
-                    bind_sqlite(sql, args).fetch_all(&mut **tx).await?.into_iter().map(Row::Sqlite).collect()
-                }
-                Some(Open::Postgres(tx)) => {
-                    bind_postgres(sql, args).fetch_all(&mut **tx).await?.into_iter().map(Row::Postgres).collect()
-                }
-                None => return Err(over()),
-            })
-        })
-        .await
+        match open {
+            Some(Open::Turn(turn)) => turn.rows(sql, args).await,
+            Some(Open::Sqlite(tx)) => {
+                let rows = home.answered(async { Ok(bind_sqlite(sql, args).fetch_all(&mut **tx).await?) }).await?;
+                Ok(rows.into_iter().map(Row::Sqlite).collect())
+            }
+            Some(Open::Postgres(tx)) => {
+                let rows = home.answered(async { Ok(bind_postgres(sql, args).fetch_all(&mut **tx).await?) }).await?;
+                Ok(rows.into_iter().map(Row::Postgres).collect())
+            }
+            None => Err(over()),
+        }
     }
 
+    /// Writing, which only a transaction from [`Db::write`] does.
     pub(super) async fn run(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64, StoreError> {
-        let Self { open, home } = self;
-        home.answered(async {
-            Ok(match open {
-                Some(Open::Sqlite(tx)) => bind_sqlite(sql, args).execute(&mut **tx).await?.rows_affected(),
-                Some(Open::Postgres(tx)) => bind_postgres(sql, args).execute(&mut **tx).await?.rows_affected(),
-                None => return Err(over()),
-            })
-        })
-        .await
+        match &mut self.open {
+            Some(Open::Turn(turn)) => turn.run(sql, args).await,
+            _ => Err(over()),
+        }
     }
 
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
-        let open = self.open.take();
-        self.home
-            .answered(async {
-                match open {
-                    Some(Open::Sqlite(tx)) => tx.commit().await?,
-                    Some(Open::Postgres(tx)) => tx.commit().await?,
-                    None => return Err(over()),
-                }
-                Ok(())
-            })
-            .await
+        match self.open.take() {
+            Some(Open::Turn(turn)) => turn.keep().await,
+            open => {
+                self.home.let_go(open);
+                Err(over())
+            }
+        }
     }
 }
 
-/// A transaction that is committed already. (It is consumed by that, so nobody can ask.)
-fn over() -> StoreError {
+/// Asked of a transaction that is over, or that only reads. (Nobody can: the one is consumed, the other has no way to.)
+pub(super) fn over() -> StoreError {
     sqlx::Error::PoolClosed.into()
 }
 

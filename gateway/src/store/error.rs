@@ -11,6 +11,9 @@ pub enum StoreError {
     /// The database took the question and gave no answer. What was asked may have been done all the same.
     #[error("the database does not answer; see `sekimori doctor`")]
     Silent,
+    /// The change was given up, by itself or with those that were committed together with it.
+    #[error("the change was not kept: {0}; try again, and see `sekimori doctor` if that fails as well")]
+    NotKept(String),
     /// A migration failed.
     #[error("the database could not be brought to this program's schema: {0}; restore a backup or report this")]
     Migration(#[from] sqlx::migrate::MigrateError),

@@ -8,10 +8,11 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 /// How long an answer may take: more than any writer waits for its turn. A server that stands still hangs up on nobody,
 /// and whoever asks it must not hang with it.
-const ANSWER: Duration = Duration::from_secs(15);
+pub(super) const ANSWER: Duration = Duration::from_secs(15);
 
 /// Where the database was connected.
 #[derive(Clone)]
@@ -37,6 +38,11 @@ impl Home {
             });
             tokio::time::timeout(ANSWER, limited).await.unwrap_or(Err(StoreError::Silent))
         }
+    }
+
+    /// Runs something to its end, whatever becomes of who asked for it.
+    pub(super) fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.0.spawn(task)
     }
 
     /// Lets go of something of the database.

@@ -22,6 +22,7 @@ mod records;
 mod schema;
 mod sessions;
 mod sign_ins;
+mod turns;
 mod vendors;
 mod works;
 

@@ -11,6 +11,7 @@ mod people;
 mod postgres;
 mod sessions;
 mod things;
+mod turns;
 
 use crate::config::Database;
 use bed::Bed;
@@ -82,6 +83,10 @@ cases! {
     sessions::what_a_crash_left_open_is_found,
     sessions::channels_and_transfers_are_kept_in_order,
     sessions::the_ledger_is_fed,
+    turns::who_waits_is_committed_together,
+    turns::a_change_that_is_given_up_is_undone_alone,
+    turns::a_transaction_that_is_lost_is_told_to_all_in_it,
+    turns::those_who_give_up_hold_up_nobody,
 }
 
 #[tokio::test]
