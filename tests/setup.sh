@@ -172,6 +172,8 @@ test_set() {
     need ansible ansible-core "runs modules through the gateway in the tests"
     need python3 python3 "runs Python clients in the tests"
     python3 -c 'import ensurepip, venv' 2>/dev/null || need pyvenv python3-venv "keeps the Python clients of the tests apart"
+    need mkfs.ext4 e2fsprogs "makes a disk that stands still in the tests"
+    need fsfreeze util-linux "makes it stand still"
     need systemd-analyze systemd "judges the unit of the service in the tests"
     need go golang-go "builds a verifier of the log on Go's own implementation of such logs"
     [ -d /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog ] || need go-mod golang-golang-x-mod-dev "is that implementation"

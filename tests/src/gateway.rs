@@ -6,9 +6,11 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// What the demo prints when it is ready.
@@ -266,6 +268,38 @@ impl Gateway {
         prlimit.args([format!("--pid={}", self.server.id()), format!("--fsize={bytes}:{bytes}")]);
         run(&mut prlimit, Input::Nothing, crate::PATIENCE)?.success().context("prlimit")?;
         Ok(())
+    }
+
+    /// Waits until one of its threads waits for a disk, and stays there.
+    ///
+    /// # Errors
+    /// None does in time.
+    pub fn await_disk(&self) -> Result<()> {
+        let end = Instant::now() + crate::PATIENCE;
+        let mut before = BTreeSet::new();
+        while Instant::now() < end {
+            let waiting = self.threads_in_a_disk()?;
+            if waiting.intersection(&before).next().is_some() {
+                return Ok(());
+            }
+            before = waiting;
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        bail!("no thread of the gateway waits for a disk")
+    }
+
+    /// Its threads in the state that the kernel calls `D`.
+    fn threads_in_a_disk(&self) -> Result<BTreeSet<String>> {
+        let mut waiting = BTreeSet::new();
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.server.id()))? {
+            let thread = thread?;
+            // It may have ended meanwhile. The state follows the name, which stands in parentheses.
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            if stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('D')) {
+                waiting.insert(thread.file_name().to_string_lossy().into_owned());
+            }
+        }
+        Ok(waiting)
     }
 
     /// Its memory in KiB (resident set).

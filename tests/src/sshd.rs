@@ -126,7 +126,10 @@ fn configuration(folder: &Path, port: u16, kinds: &[&str]) -> String {
         "ListenAddress 127.0.0.1:{port}\n{keys}AuthorizedKeysFile {}/authorized_keys\n\
          PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n\
          KbdInteractiveAuthentication no\nAllowTcpForwarding yes\nPrintMotd no\nPrintLastLog no\n\
-         AcceptEnv LANG LC_*\nLogLevel VERBOSE\nSubsystem sftp internal-sftp\n",
+         AcceptEnv LANG LC_*\nLogLevel VERBOSE\nSubsystem sftp internal-sftp\n\
+         # Not what the account's own shell does on this machine at each start.\n\
+         SetEnv HOME={} SHLVL=1\n",
+        folder.display(),
         folder.display()
     )
 }

@@ -93,15 +93,16 @@ fn invariant_02_a_line_that_went_dead_is_cut_off_within_a_second() -> Result<()>
     hospital.gateway.act(&hospital.administrator, &change)?;
     let certificate = hospital.sign_in()?;
     let mut ssh = hospital.workstation.prepared("ssh", &hospital.user(), hospital.carried(&certificate))?;
-    let zeros = std::fs::File::open("/dev/zero")?;
     ssh.args(["-T", "gate", "echo begun; cat >/dev/null"]);
-    let mut child = ssh.stdin(zeros).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut child = ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let said = child.stdout.take().map(Transcript::of).context("no standard output")?;
+    let mut typed = child.stdin.take().context("no standard input")?;
     let _client = Running::new(child);
     said.wait_for("begun", PATIENCE)?;
     let session = hospital.await_session(|session| session.closed.is_none())?;
-    // Bytes pile up towards it from here on, in the gateway's socket as well.
     link.goes_dead();
+    // Only now, so that the device's whole window piles up in the gateway's socket, and none of it beyond the line.
+    std::thread::spawn(move || std::io::copy(&mut std::io::repeat(0), &mut typed));
     let (device, person) = (link.address.port(), hospital.gateway.demo.ssh.port);
     await_standstill(device)?;
 

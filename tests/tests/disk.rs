@@ -1,14 +1,18 @@
 //! A full disk: below the reserve nothing starts, a session whose record cannot be written ends, and when there is room
-//! again all is well by itself. The disk is a small tmpfs over the folder of recordings; mounting it needs root.
+//! again all is well by itself. A disk that stands still: whatever waits for it, a cut takes effect. The disks are small
+//! file systems over the folder of recordings; mounting them needs root.
 
-use anyhow::{Context, Result, ensure};
-use sekimori_tests::{Database, Hospital, Input, PATIENCE, run};
+use anyhow::{Context, Result, anyhow, ensure};
+use sekimori_tests::{Database, Hospital, Input, PATIENCE, Running, await_disconnection, run};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const MEBIBYTE: usize = 1 << 20;
+
+const A_SECOND: Duration = Duration::from_secs(1);
 
 /// The disk, and what the gateway keeps free of it (its default).
 const SIZE: usize = 280 * MEBIBYTE;
@@ -51,7 +55,87 @@ fn a_full_disk_ends_the_session_lets_none_begin_and_is_got_over() -> Result<()> 
     Ok(())
 }
 
-/// A small file system of its own.
+#[test]
+fn invariant_02_a_disk_that_stands_still_holds_up_no_cut() -> Result<()> {
+    let hospital = Hospital::open(Database::Sqlite)?;
+    let certificate = hospital.sign_in()?;
+    let disk = Standing::over(&hospital.recordings())?;
+    let mut ssh = hospital.workstation.prepared("ssh", &hospital.user(), hospital.carried(&certificate))?;
+    ssh.args(["-T", "gate", "cat >/dev/null"]).stdin(File::open("/dev/zero")?);
+    let client = Running::new(ssh.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
+    let session = hospital.await_session(|session| session.closed.is_none())?;
+    let frozen = disk.freeze()?;
+    let (device, person) = (hospital.sshd.address.port(), hospital.gateway.demo.ssh.port);
+    hospital.gateway.await_disk().context("what cannot be recorded goes on")?;
+
+    let cut = ["session", "cut", &session.id, "--reason", "seen on the camera"];
+    std::thread::scope(|scope| {
+        // It tells when the end is on record, which takes the disk.
+        let told = scope.spawn(|| hospital.gateway.act(&hospital.approver, &cut));
+        await_disconnection(device, 2 * A_SECOND).context("towards the device")?;
+        await_disconnection(person, A_SECOND).context("towards the person")?;
+        drop(frozen);
+        told.join().map_err(|_| anyhow!("the command panicked"))?
+    })?;
+    drop(client);
+    ensure!(hospital.closed_session()?.reason.is_some_and(|reason| reason.contains("seen on the camera")));
+    hospital.exec(&certificate, "true", Input::Nothing)?.success().context("with the disk moving again")?;
+    Ok(())
+}
+
+/// A file system in a file, which can be made to stand still: writes to it then wait.
+struct Standing {
+    place: PathBuf,
+    image: PathBuf,
+}
+
+impl Standing {
+    fn over(place: &Path) -> Result<Self> {
+        fs::create_dir_all(place)?;
+        let image = place.with_extension("image");
+        File::create(&image)?.set_len(1 << 30)?;
+        // With a journal, as real ones have: without, freezing waits for nothing.
+        let mut make = Command::new("mkfs.ext4");
+        run(make.args(["-q", "-m", "0"]).arg(&image), Input::Nothing, PATIENCE)?.success()?;
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "loop"]).arg(&image).arg(place);
+        run(&mut mount, Input::Nothing, PATIENCE)?.success().context("mounting needs root and a loop device")?;
+        Ok(Self { place: place.to_owned(), image })
+    }
+
+    /// Stands still until what is returned is dropped; even if the test is killed, not longer than a minute.
+    fn freeze(&self) -> Result<Frozen<'_>> {
+        let mut release = Command::new("sh");
+        release.args(["-c", "sleep 60; fsfreeze --unfreeze \"$1\"", "sh"]).arg(&self.place);
+        let release = release.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let frozen = Frozen { disk: self, _release: Running::new(release) };
+        let mut freeze = Command::new("fsfreeze");
+        run(freeze.arg("--freeze").arg(&self.place), Input::Nothing, PATIENCE)?.success()?;
+        Ok(frozen)
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        // The gateway may still have files open there.
+        let _ = run(Command::new("umount").arg("--lazy").arg(&self.place), Input::Nothing, PATIENCE);
+        let _ = fs::remove_file(&self.image);
+    }
+}
+
+/// A file system that stands still.
+struct Frozen<'a> {
+    disk: &'a Standing,
+    _release: Running,
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        let _ = run(Command::new("fsfreeze").arg("--unfreeze").arg(&self.disk.place), Input::Nothing, PATIENCE);
+    }
+}
+
+/// A small file system of its own, in memory.
 struct Disk {
     place: PathBuf,
 }
