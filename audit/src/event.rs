@@ -153,6 +153,10 @@ kinds! {
     RecordingHeld = "recording.held",
     /// The next key of the transparency log was introduced.
     LogKeyRotated = "log.key-rotated",
+    /// Events waited too long to be sealed into the transparency log: sessions ended, and none started.
+    LogStalled = "log.stalled",
+    /// The transparency log is level with the events again.
+    LogResumed = "log.resumed",
     /// A vendor was added.
     VendorAdd = "vendor.add",
     /// A vendor was changed, suspended or retired.

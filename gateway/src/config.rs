@@ -2,6 +2,10 @@
 //!
 //! `gateway/sekimori.example.toml` documents each key; a test reads it with this parser, so that it stays true.
 
+mod log;
+
+pub use log::Log;
+
 use chrono_tz::Tz;
 use ipnet::IpNet;
 use sekimori_policy::facts::{Demands, Language};
@@ -55,6 +59,9 @@ pub struct Config {
     /// Recording.
     #[serde(default)]
     pub recording: Recording,
+    /// The transparency log.
+    #[serde(default)]
+    pub log: Log,
     /// The running process.
     #[serde(default)]
     pub process: Process,
@@ -278,6 +285,7 @@ impl Config {
                 return Err(format!("ssh.{key} is 0: it must be at least 1"));
             }
         }
+        self.log.check()?;
         if self.storage.grace_seconds == 0 {
             return Err("storage.grace_seconds is 0: it must be at least 1".into());
         }

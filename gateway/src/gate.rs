@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::people::password::Passwords;
 use crate::people::throttle::Throttle;
 use crate::seal::Sealing;
+use crate::seal::progress::Stall;
 use crate::session::live::Live;
 use crate::session::{Caller, End};
 use crate::ssh::turns::Turns;
@@ -138,6 +139,12 @@ impl Gate {
     /// When the database does not answer.
     pub async fn sign_in_stands(&self, id: uuid::Uuid) -> Result<bool, StoreError> {
         Ok(self.store.sign_in(id).await?.is_some_and(|sign_in| sign_in.revoked.is_none()))
+    }
+
+    /// Whether events wait too long to be sealed: then nothing may happen that would have to be told of.
+    #[must_use]
+    pub fn log_stalled(&self) -> Option<Stall> {
+        self.sealing.progress.stalled(Duration::from_secs(self.config().log.stall_seconds))
     }
 
     /// Whether the gateway takes no new sessions any more.

@@ -4,13 +4,14 @@ use crate::config::Config;
 use crate::gate::{Gate, Parts};
 use crate::people::password::Passwords;
 use crate::sandbox::Held;
-use crate::seal::Sealer;
+use crate::seal::{Sealer, progress};
 use crate::session::live;
 use crate::ssh::door::Door;
 use crate::ssh::server;
 use crate::store::{Closing, Counts, Store};
 use anyhow::Context as _;
 use chrono::Utc;
+use rustix::fs::FlockOperation;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_audit::recording::{Limits, Recordings};
@@ -24,11 +25,16 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Passwords looked at at once: each takes 19 MiB and a core for some tens of milliseconds.
 const PASSWORDS_AT_ONCE: usize = 4;
+
+/// How often, and how long apart, the lock of a data directory is tried for.
+const LOOKS: u32 = 10;
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A gateway that accepts connections.
 pub struct Serving {
@@ -74,17 +80,21 @@ pub async fn start(config: Config, held: Held) -> anyhow::Result<Serving> {
     }
     close_what_a_crash_left_open(&parts).await?;
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
-    let detail = json!({ "version": env!("CARGO_PKG_VERSION"), "addresses": addresses, "instance": parts.instance, "sandbox": held });
+    let sealer = Sealer::open(&config, &parts.store).await?;
+    let detail = json!({
+        "version": env!("CARGO_PKG_VERSION"), "addresses": addresses, "instance": parts.instance, "sandbox": held,
+        "log": sealer.checkpoint(),
+    });
     let seen = parts
         .store
         .record(Event { detail, ..Event::new(Utc::now(), Kind::Start, Actor::gateway()) })
         .await
         .context("cannot record the start")?;
     let signals = Signals::heard().context("cannot listen for signals")?;
-    let sealer = Sealer::open(&config, &parts.store).await?;
     let gate = Arc::new(Gate::new(config, parts));
     gate.sealing.spawn(gate.store.clone(), sealer);
     tokio::spawn(live::watch(gate.clone(), seen));
+    tokio::spawn(progress::watch(gate.clone()));
     let door = Arc::new(Door::default());
     gate.sessions.spawn(door.clone().tell_of_strangers(gate.clone()));
     for listener in listeners {
@@ -132,7 +142,10 @@ impl Serving {
             _ = interrupt.recv() => gate.stop_now().await,
         }
         gate.store
-            .record(Event::new(Utc::now(), Kind::Stop, Actor::gateway()))
+            .record(Event {
+                detail: gate.sealing.progress.standing(),
+                ..Event::new(Utc::now(), Kind::Stop, Actor::gateway())
+            })
             .await
             .context("cannot record the stop")?;
         gate.sealing.finish().await;
@@ -178,9 +191,24 @@ fn lock(config: &Config) -> anyhow::Result<File> {
     let path = config.data_dir().join("serving.lock");
     let open = File::options().create(true).append(true).mode(0o600).open(&path);
     let lock = open.with_context(|| format!("cannot open {}", path.display()))?;
-    let taken = rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+    let mut taken = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive);
+    for _ in 0..LOOKS {
+        if taken.is_ok() {
+            break;
+        }
+        // Who only looks holds it for a moment.
+        std::thread::sleep(LOOK);
+        taken = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive);
+    }
     taken.with_context(|| format!("another gateway serves {}: stop it first", config.data_dir().display()))?;
     Ok(lock)
+}
+
+/// Whether a gateway serves a data directory now.
+#[must_use]
+pub fn is_served(config: &Config) -> bool {
+    let Ok(lock) = File::open(config.data_dir().join("serving.lock")) else { return false };
+    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared).is_err()
 }
 
 async fn parts(config: &Config) -> anyhow::Result<Parts> {

@@ -84,6 +84,9 @@ pub enum Refusal {
     /// The work was there when it was decided on, and is not any more.
     #[error("the work is gone")]
     WorkGone,
+    /// Events wait too long for the transparency log.
+    #[error("events cannot be sealed into the log; see `sekimori log status`")]
+    LogUnsealed,
     /// The gateway is being stopped.
     #[error("the gateway is being stopped")]
     Stopping,
@@ -105,6 +108,12 @@ impl Refusal {
             Self::SignInRevoked => vec![End::SignInRevoked.sentence(language)],
             Self::Work(_) | Self::WorkGone if ja => vec!["作業の状態が変わりました。もう一度接続してください。".into()],
             Self::Work(_) | Self::WorkGone => vec!["The work has just changed. Connect again.".into()],
+            Self::LogUnsealed if ja => {
+                vec!["監査ログに書き込めないため、接続できません。病院に連絡してください。".into()]
+            }
+            Self::LogUnsealed => {
+                vec!["The gateway's log cannot be written, so nothing starts. Tell the hospital.".into()]
+            }
             Self::Stopping if ja => vec!["ゲートウェイを停止しています。".into()],
             Self::Stopping => vec!["The gateway is being stopped.".into()],
         }
@@ -149,6 +158,9 @@ pub async fn open(
 ) -> Result<Arc<Session>, Refusal> {
     if gate.stopping() {
         return Err(Refusal::Stopping);
+    }
+    if gate.log_stalled().is_some() {
+        return Err(Refusal::LogUnsealed);
     }
     if !gate.sign_in_stands(caller.sign_in).await? {
         return Err(Refusal::SignInRevoked);

@@ -15,6 +15,7 @@ mod peers;
 mod player;
 mod postgres;
 mod process;
+mod sealed_log;
 mod sessions;
 mod shared;
 mod sshd;
@@ -37,6 +38,7 @@ pub use peers::{
 pub use player::{Played, Size, play};
 pub use postgres::Postgres;
 pub use process::{Input, Output, Running, run};
+pub use sealed_log::SealedLog;
 pub use sessions::Session;
 pub use shared::Shared;
 pub use sshd::{Sshd, keygen};

@@ -25,6 +25,8 @@ pub struct Writer {
     edge: Edge,
     /// The unfinished bundle as it is stored.
     bundle: Vec<u8>,
+    /// The checkpoint as it was read or written last.
+    note: Vec<u8>,
     failed: bool,
     /// Locked as long as this lives.
     _lock: File,
@@ -35,12 +37,19 @@ impl Writer {
     ///
     /// Of `keys`, which are in the order of their introduction, the last that signed the newest checkpoint goes on
     /// signing. `known` is the newest checkpoint that is known from elsewhere (the database): a log that fell behind
-    /// it, or differs from it, was rolled back or replaced.
+    /// it, or differs from it, was rolled back or replaced; one that is gone is not begun again.
     ///
     /// # Errors
     /// [`LogError::Contradiction`] if the folder contradicts its checkpoint or `known`, [`LogError::KeyNotInForce`],
     /// [`LogError::Busy`], [`LogError::Storage`], [`LogError::Malformed`].
     pub fn open(root: &Path, keys: Vec<SigningKey>, known: Option<&Checkpoint>) -> Result<Self, LogError> {
+        let held = known.filter(|known| known.size > 0);
+        if let Some(known) = held
+            && read(root, &Resource::Checkpoint.path())?.is_none()
+        {
+            let reason = format!("it has no checkpoint, and is known to have held {} entries", known.size);
+            return Err(contradiction(root, reason));
+        }
         fs::create_dir_all(root).map_err(LogError::storage("create", root))?;
         let lock = locked(root)?;
         let mut durable = Durable::new(root);
@@ -63,7 +72,7 @@ impl Writer {
             check_known(root, known, &checkpoint)?;
         }
         sweep_behind(root, &durable, checkpoint.size);
-        Ok(Self { root: root.to_owned(), durable, key, edge, bundle, failed: false, _lock: lock })
+        Ok(Self { root: root.to_owned(), durable, key, edge, bundle, note: bytes, failed: false, _lock: lock })
     }
 
     /// Entries in the log.
@@ -82,6 +91,18 @@ impl Writer {
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint { origin: self.key.verifier().name().to_owned(), size: self.edge.size(), root: self.edge.root() }
+    }
+
+    /// Looks whether the checkpoint in the folder is still the one that this writer read or wrote last.
+    ///
+    /// # Errors
+    /// [`LogError::Contradiction`] if it was removed or replaced; [`LogError::Storage`].
+    pub fn check_place(&self) -> Result<(), LogError> {
+        match read(&self.root, &Resource::Checkpoint.path())? {
+            Some(bytes) if bytes == self.note => Ok(()),
+            Some(_) => Err(contradiction(&self.root, "its checkpoint was replaced by somebody else".to_owned())),
+            None => Err(contradiction(&self.root, "its checkpoint is gone".to_owned())),
+        }
     }
 
     /// Appends leaves as one batch. When it returns, the checkpoint over them is durable.
@@ -145,6 +166,8 @@ impl Writer {
             return Err(LogError::Failed { path: self.root.clone() });
         }
         self.failed = true;
+        // What another wrote meanwhile, or a folder that took this one's place, is never written over.
+        self.check_place()?;
         let done = append(self)?;
         self.failed = false;
         Ok(done)
@@ -186,7 +209,9 @@ impl Writer {
 
     fn write_checkpoint(&mut self, note: &str) -> Result<(), LogError> {
         self.durable.put(&Resource::Checkpoint.path(), note.as_bytes())?;
-        self.durable.settle()
+        self.durable.settle()?;
+        self.note = note.as_bytes().to_vec();
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ mod machine;
 use super::context::Context;
 use super::error::CliError;
 use super::output;
+use crate::seal::status::{State, Status};
 use crate::store::Protocol;
 use chrono::Utc;
 use sekimori_audit::event::Kind;
@@ -45,6 +46,7 @@ pub async fn run(context: &Context) -> Result<(), CliError> {
         Ok(_) => {
             checks.push(ok("database", "opens, its schema is current, and the master key fits".into()));
             running(context, &mut checks).await?;
+            checks.push(sealing(context).await?);
             register(context, &mut checks).await?;
         }
         Err(fault) => checks.push(fail("database", fault.to_string())),
@@ -140,6 +142,27 @@ async fn running(context: &Context, checks: &mut Vec<Check>) -> Result<(), CliEr
         None => warn("last start", format!("{at}, without a sandbox: see the line above, then start it again")),
     });
     Ok(())
+}
+
+/// Whether the transparency log is being written.
+async fn sealing(context: &Context) -> Result<Check, CliError> {
+    let status = Status::of(&context.config, context.store().await?).await?;
+    let sealed = status.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
+    let found = match status.checkpoint {
+        Some(_) => format!("{sealed} of {} events are sealed", status.events),
+        None => format!("what was sealed of {} events cannot be read", status.events),
+    };
+    Ok(match status.state {
+        State::Level | State::Sealing => ok("log", found),
+        State::Resting => warn("log", format!("{found}; the rest is sealed when `sekimori serve` runs")),
+        State::Stalled => {
+            let (folder, fault) =
+                (context.config.log_dir(), status.fault.unwrap_or_else(|| "its disk does not answer".into()));
+            let remedy =
+                "no session starts; free space, mount the disk, or put the folder back, and it goes on by itself";
+            fail("log", format!("{found}, and {} is not being written ({fault}): {remedy}", folder.display()))
+        }
+    })
 }
 
 /// Devices that could not be dialled tonight, and work whose review is overdue.

@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::error::CliError;
 use super::output;
+use crate::seal::status::{State, Status};
 use sekimori_audit::event::{Event, Kind};
 use sekimori_policy::authority::Act;
 use sekimori_policy::id::PersonId;
@@ -26,6 +27,8 @@ pub enum Command {
         #[arg(long, default_value_t = 1000)]
         limit: usize,
     },
+    /// Say how the transparency log stands: sealed how far, and whether it goes on; exit code 1 if it does not
+    Status,
     /// Say where the transparency log, the keys that verify it and the recordings are
     Where,
 }
@@ -47,7 +50,20 @@ const BATCH: u32 = 1000;
 
 /// Does what the verb says.
 pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
-    let Command::List { since, kind, person, limit } = command else { return places(context) };
+    match command {
+        Command::List { since, kind, person, limit } => list(context, since, kind, person, limit).await,
+        Command::Status => status(context).await,
+        Command::Where => places(context),
+    }
+}
+
+async fn list(
+    context: &Context,
+    since: i64,
+    kind: Option<Kind>,
+    person: Option<PersonId>,
+    limit: usize,
+) -> Result<(), CliError> {
     context.authority(Act::ReadLog).await?;
     let store = context.store().await?;
     let mut found = std::collections::VecDeque::new();
@@ -82,6 +98,43 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
             ("内容", |row| detail(&row.event)),
         ],
     )
+}
+
+/// How sealing stands, for people and for whatever watches over the gateway.
+async fn status(context: &Context) -> Result<(), CliError> {
+    let status = Status::of(&context.config, context.store().await?).await?;
+    output::one(context, &status, || told(&status, context))?;
+    match status.state {
+        State::Stalled => Err(CliError::Failed(format!(
+            "the log in {} is not being written: no session starts until it is; see `sekimori doctor`",
+            context.config.log_dir().display()
+        ))),
+        State::Level | State::Sealing | State::Resting => Ok(()),
+    }
+}
+
+fn told(status: &Status, context: &Context) -> String {
+    let state = match status.state {
+        State::Level => "封印済み / level: every event is sealed",
+        State::Sealing => "封印中 / sealing",
+        State::Resting => "停止中 / resting: no gateway serves, events are sealed when one does",
+        State::Stalled => "封印不能 / STALLED: events wait for the log, no session starts",
+    };
+    let mut lines = vec![state.to_owned()];
+    if let Some(checkpoint) = &status.checkpoint {
+        lines.push(format!("log         {}", output::visible(&checkpoint.origin)));
+        lines.push(format!("sealed      {} of {} events, root {}", checkpoint.size, status.events, checkpoint.root));
+    }
+    if let Some(seconds) = status.waiting_seconds {
+        lines.push(format!("waiting     {} events, the oldest for {seconds} s", status.behind));
+    }
+    if let Some(since) = status.stalled_since {
+        lines.push(format!("stalled     since {}", context.show(since)));
+    }
+    if let Some(fault) = &status.fault {
+        lines.push(format!("fault       {}", output::visible(fault)));
+    }
+    lines.join("\n")
 }
 
 /// The folders, for scripts that serve, mirror or verify them.

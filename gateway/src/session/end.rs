@@ -33,6 +33,8 @@ pub enum End {
     },
     /// The database could not be asked for longer than the grace time.
     StoreUnavailable,
+    /// Events could not be sealed into the transparency log for too long.
+    LogUnsealed,
     /// The gateway is being stopped.
     Shutdown,
 }
@@ -52,6 +54,7 @@ impl End {
             Self::RecordingFailed(_) => "recording-failed",
             Self::Idle { .. } => "idle",
             Self::StoreUnavailable => "store-unavailable",
+            Self::LogUnsealed => "log-unsealed",
             Self::Shutdown => "shutdown",
         }
     }
@@ -88,6 +91,12 @@ impl End {
             Self::Idle { minutes } => format!("The session was idle for {minutes} minutes and was ended."),
             Self::StoreUnavailable if ja => "ゲートウェイのデータベースが応答しないため、接続を終了しました。".into(),
             Self::StoreUnavailable => "The gateway's database does not answer, so the session was ended.".into(),
+            Self::LogUnsealed if ja => {
+                "監査ログに書き込めない状態が続いたため、接続を終了しました。病院に連絡してください。".into()
+            }
+            Self::LogUnsealed => {
+                "The gateway's log can no longer be written, so the session was ended. Tell the hospital.".into()
+            }
             Self::Shutdown if ja => "ゲートウェイを停止するため、接続を終了しました。".into(),
             Self::Shutdown => "The gateway is being stopped, so the session was ended.".into(),
         }

@@ -127,6 +127,8 @@ fn changes_facts(kind: Kind) -> bool {
             | Kind::SessionClose
             | Kind::Beat
             | Kind::LogKeyRotated
+            | Kind::LogStalled
+            | Kind::LogResumed
             | Kind::RecordingSegment
             | Kind::RecordingSealed
             | Kind::RecordingPurged

@@ -65,6 +65,16 @@ impl Store {
         row.as_ref().map(|row| stored(row)?.event()).transpose()
     }
 
+    /// At most `limit` events of a kind, newest first.
+    ///
+    /// # Errors
+    /// The database's own failure.
+    pub async fn newest_events(&self, kind: Kind, limit: u32) -> Result<Vec<Event>, StoreError> {
+        let mut read = self.read().await?;
+        let sql = "SELECT seq, salt, body FROM event WHERE kind = $1 ORDER BY seq DESC LIMIT $2";
+        read.rows(sql, args![kind.code(), i64::from(limit)]).await?.iter().map(|row| stored(row)?.event()).collect()
+    }
+
     /// Every event of one session, oldest first.
     ///
     /// # Errors
