@@ -19,16 +19,16 @@ pub struct LogKey {
 }
 
 impl LogKey {
-    /// Makes the first key of a log and writes it into `folder` (0600).
+    /// Makes a log's key and writes it into `folder` (0600), as the `number`-th, counted from 1.
     ///
     /// # Errors
     /// The file exists already or cannot be written; the system gives no randomness.
-    pub fn create_first(folder: &Path, name: &str) -> Result<Self, CertsError> {
+    pub fn create(folder: &Path, number: u32, name: &str) -> Result<Self, CertsError> {
         let mut seed = Zeroizing::new(vec![0; 32]);
         rand::fill(&mut seed).map_err(|_| CertsError::Crypto("make a log key"))?;
         let digits = Zeroizing::new(seed.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
         let text = Zeroizing::new(format!("{FILE_HEAD}\n{name}\n{}\n", *digits));
-        file::create(&path(folder, 1), text.as_bytes())?;
+        file::create(&path(folder, number), text.as_bytes())?;
         Ok(Self { name: name.to_owned(), seed })
     }
 
@@ -71,10 +71,10 @@ mod tests {
     fn keys_are_read_as_they_were_made_and_by_their_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         assert!(LogKey::load_all(folder.path()).unwrap().is_empty());
-        let made = LogKey::create_first(folder.path(), "gate.example.jp/log").unwrap();
+        let made = LogKey::create(folder.path(), 1, "gate.example.jp/log").unwrap();
         let read = LogKey::load_all(folder.path()).unwrap();
         assert_eq!((read.len(), &read[0].name, &read[0].seed), (1, &made.name, &made.seed));
-        assert!(matches!(LogKey::create_first(folder.path(), "x"), Err(CertsError::Exists { .. })));
+        assert!(matches!(LogKey::create(folder.path(), 1, "x"), Err(CertsError::Exists { .. })));
         let second = folder.path().join("log-0002.key");
         std::fs::write(&second, "sekimori log key, format 1\nname\n00\n").unwrap();
         assert!(matches!(LogKey::load_all(folder.path()), Err(CertsError::Exposed { .. })));

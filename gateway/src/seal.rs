@@ -7,11 +7,13 @@
 
 mod keys;
 pub mod progress;
+mod rotate;
 mod sealer;
 pub mod status;
 
 pub use keys::make_key;
 pub use progress::Progress;
+pub use rotate::{Rotated, rotate};
 pub use sealer::Sealer;
 
 use crate::store::Store;

@@ -187,7 +187,10 @@ fn open_as_many_files_as_may_be() {
 }
 
 /// One gateway serves a data directory; the lock goes with the process, however that ends.
-fn lock(config: &Config) -> anyhow::Result<File> {
+///
+/// # Errors
+/// When another gateway serves it, or the lock cannot be made.
+pub fn lock(config: &Config) -> anyhow::Result<File> {
     let path = config.data_dir().join("serving.lock");
     let open = File::options().create(true).append(true).mode(0o600).open(&path);
     let lock = open.with_context(|| format!("cannot open {}", path.display()))?;

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::output;
 use crate::seal::status::{State, Status};
+use crate::seal::{self, Rotated};
 use sekimori_audit::event::{Event, Kind};
 use sekimori_policy::authority::Act;
 use sekimori_policy::id::PersonId;
@@ -29,6 +30,8 @@ pub enum Command {
     },
     /// Say how the transparency log stands: sealed how far, and whether it goes on; exit code 1 if it does not
     Status,
+    /// Change the log's signing key: the old one introduces the next; prints the line for the file of verifier keys
+    RotateKey,
     /// Say where the transparency log, the keys that verify it and the recordings are
     Where,
 }
@@ -53,6 +56,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
         Command::List { since, kind, person, limit } => list(context, since, kind, person, limit).await,
         Command::Status => status(context).await,
+        Command::RotateKey => rotate_key(context).await,
         Command::Where => places(context),
     }
 }
@@ -135,6 +139,26 @@ fn told(status: &Status, context: &Context) -> String {
         lines.push(format!("fault       {}", output::visible(fault)));
     }
     lines.join("\n")
+}
+
+async fn rotate_key(context: &Context) -> Result<(), CliError> {
+    let (_, actor) = context.authority(Act::RunService).await?;
+    let event = context.event(Kind::LogKeyRotated, &actor, serde_json::Value::Null);
+    let rotated = seal::rotate(&context.config, context.store().await?, event).await?;
+    output::one(context, &rotated, || {
+        let Rotated { key, number, size, sealed } = &rotated;
+        let state = if *sealed {
+            format!("封印済み / sealed: entry {size} of the log introduces it, and both keys signed there")
+        } else {
+            "未封印 / not sealed yet: the next start of the gateway does that first; see `sekimori log status`"
+                .to_owned()
+        };
+        format!(
+            "{state}\nkey {number}:\n{key}\n検証者の鍵ファイルにこの行を追記してください。 / Hand this line to \
+             whoever verifies the log, for the end of their file of keys ({}).",
+            context.config.log_keys().display()
+        )
+    })
 }
 
 /// The folders, for scripts that serve, mirror or verify them.

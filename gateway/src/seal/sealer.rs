@@ -1,4 +1,6 @@
 //! One batch after the other: what the database holds behind the log's end, appended.
+//!
+//! An event that introduces the log's next key is a batch by itself: it is sealed under the old key and the new one.
 
 use super::keys;
 use super::progress::{self, Progress};
@@ -6,7 +8,8 @@ use crate::config::Config;
 use crate::store::{Store, StoreError, Unsealed};
 use anyhow::Context as _;
 use sekimori_audit::event::Kind;
-use sekimori_audit::log::{Checkpoint, Leaf, LogError, Reader, Writer};
+use sekimori_audit::log::leaf::KEY_ROTATED;
+use sekimori_audit::log::{Checkpoint, Leaf, LogError, Reader, SigningKey, Writer};
 use sekimori_certs::log_key::LogKey;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -19,8 +22,20 @@ const MOST_NUMBERS: usize = 10_000;
 /// How many of the newest starts and beats are looked through for one of this log: gateways may share a database.
 const MOST_GATEWAYS: u32 = 64;
 
+/// The kind of the leaf over an event that introduces a key of another log: gateways may share a database.
+const OTHER_KEY_ROTATED: &str = "log.other-key-rotated";
+
+/// What is appended next.
+enum Batch {
+    /// These, and whether there may be more.
+    Leaves(Vec<Leaf>, bool),
+    /// The leaf that introduces a key.
+    Rotation(Leaf, SigningKey),
+}
+
 /// The log with what is needed to go on with it.
 pub struct Sealer {
+    config: Config,
     folder: PathBuf,
     /// `None` after a failure: the log is opened anew before the next batch.
     writer: Option<Writer>,
@@ -41,7 +56,8 @@ impl Sealer {
         let keys = keys::load(config)?;
         let name = keys.first().map(|key| key.name.clone()).unwrap_or_default();
         let known = known(store, &name).await?;
-        let mut sealer = Self { folder: config.log_dir(), writer: None, keys, known, numbers: HashMap::new() };
+        let (config, folder) = (config.clone(), config.log_dir());
+        let mut sealer = Self { config, folder, writer: None, keys, known, numbers: HashMap::new() };
         let writer = sealer.reopened().await?;
         sealer.known = writer.checkpoint();
         let sealed = i64::try_from(writer.size()).context("the log is longer than any database")?;
@@ -58,6 +74,7 @@ impl Sealer {
                 "event {sealed} in the database is not the one that the log in {folder} sealed: the database was altered or replaced"
             );
         }
+        sealer.hand_over(&writer)?;
         sealer.writer = Some(writer);
         Ok(sealer)
     }
@@ -84,42 +101,76 @@ impl Sealer {
         };
         let sealed = i64::try_from(writer.size()).context("the log is longer than any database")?;
         // A database that does not answer is no fault of the log: the writer is kept.
-        let leaves = match self.next_leaves(store, sealed).await {
-            Ok(leaves) => leaves,
+        let batch = match self.next_batch(store, sealed).await {
+            Ok(batch) => batch,
             Err(fault) => {
                 self.writer = Some(writer);
                 self.numbers.clear();
-                if matches!(fault, StoreError::Damaged { .. }) {
-                    progress.failed(fault.to_string());
+                // An event that is missing, or a key, will not come by itself.
+                if !matches!(fault.downcast_ref(), Some(StoreError::Database(_) | StoreError::Silent)) {
+                    progress.failed(format!("{fault:#}"));
                 }
-                return Err(fault.into());
+                return Err(fault);
             }
         };
-        let more = leaves.len() >= usize::try_from(BATCH)?;
-        if !leaves.is_empty() {
+        let (more, rotates) = match &batch {
+            Batch::Leaves(_, more) => (*more, false),
+            Batch::Rotation(..) => (true, true),
+        };
+        if !matches!(&batch, Batch::Leaves(leaves, _) if leaves.is_empty()) {
             progress.waits();
         }
-        let writer = on_disk(writer, move |writer| {
-            // Also where there is nothing to write: a folder that vanished is noticed before an event needs it.
-            if leaves.is_empty() { writer.check_place() } else { writer.append(&leaves).map(drop) }
+        let writer = on_disk(writer, move |writer| match batch {
+            // A folder that vanished is noticed before an event needs it.
+            Batch::Leaves(leaves, _) if leaves.is_empty() => writer.check_place(),
+            Batch::Leaves(leaves, _) => writer.append(&leaves).map(drop),
+            Batch::Rotation(leaf, next) => writer.rotate(&leaf, next).map(drop),
         });
         let writer = writer.await.inspect_err(told)?;
         self.known = writer.checkpoint();
+        if rotates {
+            tracing::info!(key = %writer.key().verifier(), "the log goes on under its next key");
+            self.hand_over(&writer)?;
+        }
         progress.sealed(self.known.clone(), !more);
         self.writer = Some(writer);
         Ok(more)
     }
 
-    async fn next_leaves(&mut self, store: &Store, sealed: i64) -> Result<Vec<Leaf>, StoreError> {
+    async fn next_batch(&mut self, store: &Store, sealed: i64) -> anyhow::Result<Batch> {
         if self.numbers.len() > MOST_NUMBERS {
             self.numbers.clear();
         }
         let events = store.events_to_seal(sealed, BATCH).await?;
         let mut leaves = Vec::with_capacity(events.len());
         for event in &events {
-            leaves.push(self.leaf(store, event).await?);
+            match introduced(event, &self.known.origin) {
+                Some(_) if !leaves.is_empty() => return Ok(Batch::Leaves(leaves, true)),
+                Some(text) => {
+                    let next = self.key(&text)?;
+                    return Ok(Batch::Rotation(self.leaf(store, event).await?, next));
+                }
+                None => leaves.push(self.leaf(store, event).await?),
+            }
         }
-        Ok(leaves)
+        let more = leaves.len() >= usize::try_from(BATCH)?;
+        Ok(Batch::Leaves(leaves, more))
+    }
+
+    /// The key of ours that a verifier key is of. It may be younger than this process.
+    fn key(&mut self, verifier: &str) -> anyhow::Result<SigningKey> {
+        self.keys = keys::load(&self.config)?;
+        let signing = self.keys.iter().map(keys::signing).collect::<Result<Vec<_>, _>>()?;
+        let found = signing.into_iter().find(|key| key.verifier().to_string() == verifier);
+        let folder = self.config.keys_dir();
+        found.with_context(|| format!("the log's next key, {verifier}, is not in {}: restore it", folder.display()))
+    }
+
+    /// Lists the keys up to the one in force for the auditor.
+    fn hand_over(&self, writer: &Writer) -> anyhow::Result<()> {
+        let in_force = |key| keys::signing(key).is_ok_and(|key| key.verifier() == writer.key().verifier());
+        let introduced = self.keys.iter().position(in_force).map_or(0, |at| at + 1);
+        keys::hand_over(&self.config, self.keys.get(..introduced).unwrap_or_default())
     }
 
     async fn leaf(&mut self, store: &Store, event: &Unsealed) -> Result<Leaf, StoreError> {
@@ -128,6 +179,14 @@ impl Sealer {
             None => store.number_within(event.session, event.seq).await?,
         };
         self.numbers.insert(event.session, number);
+        if event.kind == KEY_ROTATED {
+            let own = introduced(event, &self.known.origin);
+            return Ok(match own {
+                // Whoever holds the keys can check it alone: no salt, and nothing but the key's text.
+                Some(text) => Leaf::of_bytes(KEY_ROTATED, None, number, event.at, text.as_bytes()),
+                None => Leaf::of_event(OTHER_KEY_ROTATED, None, number, event.at, &event.salt, &event.body),
+            });
+        }
         Ok(Leaf::of_event(&event.kind, event.session, number, event.at, &event.salt, &event.body))
     }
 
@@ -136,6 +195,16 @@ impl Sealer {
         let (folder, known) = (self.folder.clone(), self.known.clone());
         blocking(move || Writer::open(&folder, keys, Some(&known))).await
     }
+}
+
+/// The verifier key that an event introduces to the log of this name.
+fn introduced(event: &Unsealed, origin: &str) -> Option<String> {
+    if event.kind != KEY_ROTATED {
+        return None;
+    }
+    let body = serde_json::from_str::<serde_json::Value>(&event.body).ok()?;
+    let text = body.pointer("/detail/key")?.as_str()?;
+    (text.split('+').next() == Some(origin)).then(|| text.to_owned())
 }
 
 /// The newest checkpoint of a log that the database knows of.
