@@ -122,7 +122,9 @@ kinds! {
     SignInFailed = "sign-in.failed",
     /// A certificate that carries a sign-in was issued.
     SignInCarried = "sign-in.carried",
-    /// A carried sign-in was revoked.
+    /// The second factor was proved once more, for an act of the console that asks for it.
+    SignInAgain = "sign-in.again",
+    /// A sign-in that is carried, or of the console, was revoked or ended by its person.
     SignInRevoked = "sign-in.revoked",
     /// A decision denied.
     AccessDenied = "access.denied",

@@ -81,6 +81,14 @@ pub enum CertsError {
         /// What the library said.
         source: ssh_key::Error,
     },
+    /// A file cannot be used for TLS.
+    #[error("{} cannot be used for TLS: {fault}", path.display())]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        fault: String,
+    },
     /// The operating system gave no randomness, or the crypto library failed.
     #[error("the crypto library failed while it was to {0}: see whether the system's random source works")]
     Crypto(&'static str),

@@ -1,4 +1,5 @@
-//! Keys and certificates: the gateway's host keys, its SSH certificate authorities, and secrets sealed at rest.
+//! Keys and certificates: the gateway's host keys, its SSH certificate authorities, TLS of the console, and secrets
+//! sealed at rest.
 //!
 //! Nothing here knows people, devices or the database: names, addresses and times are arguments, and who may have a
 //! certificate is decided elsewhere. SSH keys are `russh::keys::ssh_key` values throughout.
@@ -10,5 +11,6 @@ pub mod host_key;
 pub mod log_key;
 pub mod secret;
 pub mod ssh_ca;
+pub mod tls;
 
 pub use error::{CertificateError, CertsError};

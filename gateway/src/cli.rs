@@ -145,7 +145,7 @@ fn start(cli: Cli) -> Result<(), CliError> {
         }
         Command::Demo(args) => {
             diagnostics();
-            let reach = Reach::of_demo(&args.dir, args.ssh.port()).map_err(CliError::Failed)?;
+            let reach = Reach::of_demo(&args.dir, [args.ssh.port(), args.console.port()]).map_err(CliError::Failed)?;
             let held = sandbox::enter(Sandbox::BestEffort, &reach)?;
             on_threads(threads, async { Ok(demo::run(args, json, held).await?) })
         }

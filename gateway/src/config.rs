@@ -2,8 +2,10 @@
 //!
 //! `gateway/sekimori.example.toml` documents each key; a test reads it with this parser, so that it stays true.
 
+mod console;
 mod log;
 
+pub use console::Console;
 pub use log::Log;
 
 use chrono_tz::Tz;
@@ -56,6 +58,9 @@ pub struct Config {
     /// The SSH side.
     #[serde(default)]
     pub ssh: Ssh,
+    /// The console.
+    #[serde(default)]
+    pub console: Console,
     /// Recording.
     #[serde(default)]
     pub recording: Recording,
@@ -286,6 +291,7 @@ impl Config {
             }
         }
         self.log.check()?;
+        self.console.check()?;
         if self.storage.grace_seconds == 0 {
             return Err("storage.grace_seconds is 0: it must be at least 1".into());
         }
@@ -318,6 +324,18 @@ impl Config {
     #[must_use]
     pub fn host_ca(&self) -> PathBuf {
         self.keys_dir().join("host_ca")
+    }
+
+    /// The key file of the authority that vouches for the console's names.
+    #[must_use]
+    pub fn web_ca(&self) -> PathBuf {
+        self.keys_dir().join("web_ca")
+    }
+
+    /// The console's certificate and key, where the hospital gives them.
+    #[must_use]
+    pub fn console_certificate(&self) -> Option<(PathBuf, PathBuf)> {
+        Some((self.resolve(self.console.certificate.as_deref()?), self.resolve(self.console.key.as_deref()?)))
     }
 
     /// The master key's file.

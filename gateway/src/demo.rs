@@ -27,6 +27,9 @@ pub struct Args {
     /// The address on which the gateway listens for SSH; port 0 takes any free one
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:2222")]
     pub ssh: SocketAddr,
+    /// The address on which the console listens for browsers; port 0 takes any free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8443")]
+    pub console: SocketAddr,
     /// Use this PostgreSQL database, which must be empty, instead of a SQLite file
     #[arg(long, value_name = "URL")]
     database: Option<String>,
@@ -44,11 +47,14 @@ pub async fn run(args: Args, json: bool, held: Held) -> anyhow::Result<()> {
     let (people, devices) = hospital::furnish(&store, &config).await.context("cannot furnish the demonstration")?;
     store.close().await;
     let serving = serve::start(config.clone(), held).await?;
-    let Some(ssh) = serving.addresses.first() else { bail!("the gateway listens nowhere") };
+    let (Some(ssh), Some(console)) = (serving.addresses.first(), serving.console.first()) else {
+        bail!("the gateway listens nowhere")
+    };
+    let doors = (*ssh, *console);
     if json {
-        println!("{}", ready(&config, &made.config, *ssh, &people, &devices)?);
+        println!("{}", ready(&config, &made.config, doors, &people, &devices)?);
     } else {
-        print!("{}", greeting(&made.config, *ssh, &people, &devices, &config));
+        print!("{}", greeting(&made.config, doors, &people, &devices, &config));
     }
     serving.until_stopped(&made.config).await
 }
@@ -59,6 +65,8 @@ fn plan(args: &Args) -> init::Plan {
         hospital: "関守記念病院（デモ）".into(),
         zone: chrono_tz::Asia::Tokyo,
         ssh: args.ssh,
+        console: Some(args.console),
+        console_names: Vec::new(),
         database: args.database.clone(),
         administrator: hospital::administrator(),
         // The demonstration ends with its terminal: nobody waits a minute for sessions that are left.
@@ -70,7 +78,7 @@ fn plan(args: &Args) -> init::Plan {
 fn ready(
     config: &Config,
     config_path: &Path,
-    ssh: SocketAddr,
+    (ssh, console): (SocketAddr, SocketAddr),
     people: &[DemoPerson],
     devices: &[DemoDevice],
 ) -> anyhow::Result<String> {
@@ -82,6 +90,7 @@ fn ready(
             "host_key": public("ssh_host_ed25519_key.pub")?,
             "ca_key": public("user_ca.pub")?,
         },
+        "console": { "url": format!("https://{console}"), "ca_file": ca_file(config)? },
         "data_dir": config.data_dir().canonicalize()?,
         "config": config_path.canonicalize()?,
         "people": people,
@@ -90,10 +99,15 @@ fn ready(
     Ok(line.to_string())
 }
 
+/// The certificate that a browser has to trust.
+fn ca_file(config: &Config) -> std::io::Result<PathBuf> {
+    config.keys_dir().join("web_ca.pem").canonicalize()
+}
+
 /// What to type, for each kind of user.
 fn greeting(
     config_path: &Path,
-    ssh: SocketAddr,
+    (ssh, console): (SocketAddr, SocketAddr),
     people: &[DemoPerson],
     devices: &[DemoDevice],
     config: &Config,
@@ -123,6 +137,9 @@ fn greeting(
     });
     text.push_str(&format!(
         "
+In a browser, with one of these passwords and a code:  https://{console}
+  the browser warns unless it trusts {ca}
+
 As the vendor's engineer:
   a shell:       ssh -p {port} eng1+ct-01@{host}
 {key}  the menu:      ssh -p {port} eng1@{host}
@@ -146,6 +163,7 @@ As the auditor:
   sekimori log list --as auditor
 
 ",
+        ca = ca_file(config).unwrap_or_default().display(),
         web = devices.first().and_then(|device| device.ports.first()).copied().unwrap_or_default(),
     ));
     text

@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod console;
 mod demo;
 mod gate;
 mod people;

@@ -1,6 +1,7 @@
 //! `sekimori serve`: puts the parts together, closes what a crash left open, and serves until it is told to stop.
 
 use crate::config::Config;
+use crate::console::{Certificate, Console};
 use crate::gate::{Gate, Parts};
 use crate::people::password::Passwords;
 use crate::sandbox::Held;
@@ -42,6 +43,8 @@ pub struct Serving {
     pub gate: Arc<Gate>,
     /// The addresses that it listens on, with the ports that the system chose where 0 was asked for.
     pub addresses: Vec<SocketAddr>,
+    /// The same of the console.
+    pub console: Vec<SocketAddr>,
     signals: Signals,
     /// Held for as long as it serves.
     _lock: File,
@@ -55,6 +58,9 @@ pub async fn run(config: Config, config_path: &Path, held: Held) -> anyhow::Resu
     let serving = start(config, held).await?;
     for address in &serving.addresses {
         tracing::info!(%address, "listening for SSH");
+    }
+    for address in &serving.console {
+        tracing::info!(%address, "listening for browsers");
     }
     serving.until_stopped(config_path).await
 }
@@ -73,17 +79,20 @@ pub async fn start(config: Config, held: Held) -> anyhow::Result<Serving> {
     // Who cannot serve must not touch the sessions of a gateway that does.
     let lock = lock(&config)?;
     let parts = parts(&config).await?;
-    let mut listeners = Vec::new();
-    for address in &config.ssh.listen {
-        let listener = TcpListener::bind(address).await;
-        listeners.push(listener.with_context(|| format!("cannot listen on {address}: is another program there?"))?);
-    }
+    let (listeners, addresses) = listening(&config.ssh.listen).await?;
+    let (browsers, console) = listening(&config.console.listen).await?;
+    let certificate = match browsers.as_slice() {
+        [] => None,
+        _ => Some(Certificate::load(&config).context("the console has no certificate")?),
+    };
     close_what_a_crash_left_open(&parts).await?;
-    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
     let sealer = Sealer::open(&config, &parts.store).await?;
     let detail = json!({
         "version": env!("CARGO_PKG_VERSION"), "addresses": addresses, "instance": parts.instance, "sandbox": held,
         "log": sealer.checkpoint(),
+    let detail = json!({
+        "version": env!("CARGO_PKG_VERSION"), "addresses": addresses, "console": console, "instance": parts.instance,
+        "sandbox": held,
     });
     let seen = parts
         .store
@@ -100,7 +109,21 @@ pub async fn start(config: Config, held: Held) -> anyhow::Result<Serving> {
     for listener in listeners {
         tokio::spawn(server::serve(gate.clone(), door.clone(), listener));
     }
-    Ok(Serving { gate, addresses, signals, _lock: lock })
+    if let Some(certificate) = certificate {
+        Console::new(gate.clone(), certificate).serve(browsers);
+    }
+    Ok(Serving { gate, addresses, console, signals, _lock: lock })
+}
+
+/// The sockets, and their addresses with the ports that the system chose.
+async fn listening(on: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>, Vec<SocketAddr>)> {
+    let mut listeners = Vec::new();
+    for address in on {
+        let listener = TcpListener::bind(address).await;
+        listeners.push(listener.with_context(|| format!("cannot listen on {address}: is another program there?"))?);
+    }
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+    Ok((listeners, addresses))
 }
 
 /// What the system and people tell a running gateway. Heard from before it serves on, so that none ends it untold.

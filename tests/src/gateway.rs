@@ -18,6 +18,8 @@ use tempfile::TempDir;
 pub struct Demo {
     /// The way in.
     pub ssh: SshDoor,
+    /// The way in for browsers.
+    pub console: ConsoleDoor,
     /// Keys, database, recordings.
     pub data_dir: PathBuf,
     /// What `--config` takes.
@@ -39,6 +41,15 @@ pub struct SshDoor {
     pub host_key: String,
     /// The key of its certificate authority, likewise.
     pub ca_key: String,
+}
+
+/// The gateway's console.
+#[derive(Debug, Deserialize)]
+pub struct ConsoleDoor {
+    /// `https://…`, without a path.
+    pub url: String,
+    /// The certificate that vouches for it.
+    pub ca_file: PathBuf,
 }
 
 /// A person of the demo.
@@ -89,6 +100,8 @@ pub struct Gateway {
 pub struct Surroundings<'a> {
     /// Where it listens for SSH.
     pub address: &'a str,
+    /// Where it listens for browsers.
+    pub console: &'a str,
     /// Variables of its environment.
     pub environment: &'a [(&'a str, &'a str)],
     /// The folder in which its own, `hospital`, is made: nothing outside of that is open to it. `None`: a fresh one.
@@ -97,7 +110,7 @@ pub struct Surroundings<'a> {
 
 impl Default for Surroundings<'_> {
     fn default() -> Self {
-        Self { address: "127.0.0.1:0", environment: &[], folder: None }
+        Self { address: "127.0.0.1:0", console: "127.0.0.1:0", environment: &[], folder: None }
     }
 }
 
@@ -122,7 +135,9 @@ impl Gateway {
         command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(&binary);
         command.envs(surroundings.environment.iter().copied());
         let within = surroundings.folder.unwrap_or(folder.path());
-        command.args(["demo", "--json", "--ssh", surroundings.address, "--dir"]).arg(within.join("hospital"));
+        command
+            .args(["demo", "--json", "--ssh", surroundings.address, "--console", surroundings.console, "--dir"])
+            .arg(within.join("hospital"));
         if let Some(url) = database {
             command.args(["--database", url]);
         }

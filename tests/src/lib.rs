@@ -5,6 +5,7 @@
 //! its own. [`Hospital`] puts them together. Every wait is bounded, and everything started here ends with its value.
 
 mod asyncssh;
+mod browser;
 mod codes;
 mod footprint;
 mod gateway;
@@ -25,9 +26,10 @@ mod transcript;
 mod wire;
 mod workstation;
 
+pub use browser::{Browser, Page};
 pub use codes::Codes;
 pub use footprint::Footprint;
-pub use gateway::{Demo, DemoDevice, DemoPerson, Gateway, SshDoor, Surroundings, sekimori};
+pub use gateway::{ConsoleDoor, Demo, DemoDevice, DemoPerson, Gateway, SshDoor, Surroundings, sekimori};
 pub use hospital::{DEVICE, Database, ENGINEER, Engineer, Hospital, VENDOR, Window, at};
 pub use link::Link;
 pub use load::{Figures, Load};

@@ -41,7 +41,9 @@ fn the_demo_lets_its_engineer_work_in_a_simulated_device() -> Result<()> {
 fn without_json_it_prints_what_to_type() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut command = sekimori()?;
-    command.args(["demo", "--ssh", "127.0.0.1:0", "--dir"]).arg(folder.path().join("hospital"));
+    command
+        .args(["demo", "--ssh", "127.0.0.1:0", "--console", "127.0.0.1:0", "--dir"])
+        .arg(folder.path().join("hospital"));
     let mut terminal = Terminal::start(&command, 120, 50)?;
     terminal.screen.wait_for("ssh -p ", PATIENCE)?;
     let said = terminal.screen.wait_for("log list", PATIENCE)?;

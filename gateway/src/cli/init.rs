@@ -15,6 +15,7 @@ use sekimori_certs::host_ca::HostCa;
 use sekimori_certs::host_key::HostKeys;
 use sekimori_certs::secret::MasterKey;
 use sekimori_certs::ssh_ca::UserCa;
+use sekimori_certs::tls::WebCa;
 use sekimori_policy::facts::{HospitalRole, Language, Person, Status};
 use sekimori_policy::id::PersonId;
 use serde_json::json;
@@ -48,6 +49,12 @@ pub struct Args {
     /// The address on which the gateway will listen for SSH
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:2222")]
     ssh: SocketAddr,
+    /// The address on which the console will listen for browsers; without it, there is no console
+    #[arg(long, value_name = "ADDR:PORT")]
+    console: Option<SocketAddr>,
+    /// A host name or address under which people reach the console; repeat for more
+    #[arg(long = "console-name", value_name = "NAME", requires = "console")]
+    console_names: Vec<String>,
     /// Use this PostgreSQL database, which must be empty, instead of a SQLite file
     #[arg(long, value_name = "URL")]
     database: Option<String>,
@@ -69,6 +76,10 @@ pub struct Plan {
     pub zone: Tz,
     /// Where the gateway will listen.
     pub ssh: SocketAddr,
+    /// Where the console will listen; `None`: there is none.
+    pub console: Option<SocketAddr>,
+    /// The names under which it is reached.
+    pub console_names: Vec<String>,
     /// A PostgreSQL URL; `None` makes a SQLite file.
     pub database: Option<String>,
     /// The first administrator.
@@ -108,6 +119,8 @@ pub async fn run(args: Args, json: bool) -> Result<(), CliError> {
         hospital: args.hospital,
         zone: args.zone,
         ssh: args.ssh,
+        console: args.console,
+        console_names: args.console_names,
         database: args.database,
         administrator,
         shutdown_grace_seconds: 60,
@@ -171,6 +184,7 @@ async fn make_in(plan: &Plan) -> Result<Made, CliError> {
     let host_keys = HostKeys::create(&config.keys_dir())?;
     let user_ca = UserCa::create(&config.user_ca())?;
     let authorities = [user_ca.fingerprint(), HostCa::create(&config.host_ca())?.fingerprint()];
+    WebCa::create(&config.web_ca(), Utc::now())?;
     let verifier = crate::seal::make_key(&config)?;
     let mut recovery_sheet = recovery_sheet(plan, &master_key, &host_keys, &authorities)?;
     // On paper from the first day: a verifier key that lies only on this machine proves nothing.
@@ -188,11 +202,18 @@ async fn make_in(plan: &Plan) -> Result<Made, CliError> {
 
 fn configuration(plan: &Plan) -> Result<String, CliError> {
     let text = |value: &str| serde_json::to_string(value).map_err(|fault| CliError::Failed(fault.to_string()));
+    let console = match plan.console {
+        None => String::new(),
+        Some(address) => {
+            let names = plan.console_names.iter().map(|name| text(name)).collect::<Result<Vec<_>, _>>()?;
+            format!("\n[console]\nlisten = [{}]\nnames = [{}]\n", text(&address.to_string())?, names.join(", "))
+        }
+    };
     Ok(format!(
         "# Sekimori's configuration. Every key is explained in sekimori.example.toml.\n\n\
          [hospital]\nname = {}\nzone = {}\nlanguage = \"ja\"\n\n\
          [storage]\ndata_dir = \"data\"\ndatabase = {}\n\n\
-         [ssh]\nlisten = [{}]\nshutdown_grace_seconds = {}\n",
+         [ssh]\nlisten = [{}]\nshutdown_grace_seconds = {}\n{console}",
         text(&plan.hospital)?,
         text(plan.zone.name())?,
         text(plan.database.as_deref().unwrap_or_default())?,
@@ -265,6 +286,8 @@ mod tests {
             hospital: "\"引用符\" 病院".into(),
             zone: chrono_tz::Asia::Tokyo,
             ssh: "127.0.0.1:0".parse().unwrap(),
+            console: Some("127.0.0.1:0".parse().unwrap()),
+            console_names: vec!["gate.example".into()],
             database: None,
             administrator: Person {
                 id: "admin".parse().unwrap(),
@@ -286,7 +309,15 @@ mod tests {
         let made = make(&plan(&dir.path().join("gate"))).await.unwrap();
         let config = Config::read(&made.config).unwrap();
         assert_eq!(config.hospital.name, "\"引用符\" 病院");
-        for path in [config.keys_dir(), config.master_key(), config.user_ca(), config.host_ca(), made.config.clone()] {
+        assert_eq!(config.console.all_names(), ["gate.example", "localhost", "127.0.0.1"]);
+        for path in [
+            config.keys_dir(),
+            config.master_key(),
+            config.user_ca(),
+            config.host_ca(),
+            config.web_ca(),
+            made.config.clone(),
+        ] {
             let mode = std::fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(mode & 0o077, 0, "{}", path.display());
         }

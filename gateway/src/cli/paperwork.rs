@@ -3,8 +3,10 @@
 use super::context::Context;
 use super::error::CliError;
 use super::output;
+use chrono::Utc;
 use sekimori_certs::host_ca::HostCa;
 use sekimori_certs::ssh_ca::UserCa;
+use sekimori_certs::tls::WebCa;
 use sekimori_policy::authority::Act;
 use sekimori_policy::facts::Status;
 use sekimori_policy::id::DeviceId;
@@ -16,6 +18,8 @@ use std::path::Path;
 pub enum Ca {
     /// Print the line for `TrustedUserCAKeys` on equipment that shall accept the gateway's certificates
     Show,
+    /// Print the certificate (PEM) that browsers have to trust, where the console has one of the gateway's own authority
+    Web,
     /// Print the line for an engineer's `known_hosts`, with which `ssh -J` knows the devices by their names
     KnownHosts {
         /// The devices; all active ones if none is named
@@ -30,6 +34,11 @@ pub async fn ca(command: Ca, context: &Context) -> Result<(), CliError> {
             let ca = UserCa::load(&context.config.user_ca())?;
             let line = ca.trusted_user_ca_keys();
             output::one(context, &json!({ "public_key": line, "fingerprint": ca.fingerprint() }), || line.clone())
+        }
+        Ca::Web => {
+            let ca = WebCa::load(&context.config.web_ca(), Utc::now())?;
+            let certificate = ca.certificate().trim_end();
+            output::one(context, &json!({ "certificate": certificate }), || certificate.to_owned())
         }
         Ca::KnownHosts { devices } => {
             context.authority(Act::ReadLedger).await?;

@@ -1,6 +1,6 @@
 //! People prove who they are: passwords, one-time codes, and the throttle on failures.
 //!
-//! The order, for each attempt of a caller; a step left out opens a hole:
+//! The order, for each attempt of a caller, is [`proving`]'s to keep; a step left out opens a hole:
 //!
 //! 1. The source. `Store::source_is_allowed_by_anybody` refuses strangers before a banner. Once a person is named, a
 //!    source that the lists of that person and their vendor do not contain is answered like a wrong password, and never
@@ -14,6 +14,7 @@
 mod common;
 mod memory;
 pub mod password;
+pub mod proving;
 pub mod throttle;
 pub mod totp;
 

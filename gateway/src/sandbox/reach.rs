@@ -55,7 +55,7 @@ impl Reach {
         Ok(Self {
             read: reading(config, config_path),
             write: writing(config),
-            listen: config.ssh.listen.iter().map(std::net::SocketAddr::port).collect(),
+            listen: config.ssh.listen.iter().chain(&config.console.listen).map(std::net::SocketAddr::port).collect(),
         })
     }
 
@@ -63,10 +63,10 @@ impl Reach {
     ///
     /// # Errors
     /// When the folder cannot be made.
-    pub fn of_demo(folder: &Path, port: u16) -> Result<Self, String> {
+    pub fn of_demo(folder: &Path, ports: [u16; 2]) -> Result<Self, String> {
         make(folder)?;
         let read = SYSTEM.iter().map(PathBuf::from).chain(passwords_file()).collect();
-        Ok(Self { read, write: vec![folder.to_owned()], listen: vec![port, 0] })
+        Ok(Self { read, write: vec![folder.to_owned()], listen: ports.into_iter().chain([0]).collect() })
     }
 }
 
@@ -103,6 +103,13 @@ fn reading(config: &Config, config_path: &Path) -> Vec<PathBuf> {
     read.extend(config_path.canonicalize().map(|path| parent(&path)));
     read.extend([config.keys_dir(), config.master_key()]);
     read.extend(std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from));
+    if let Some((certificate, key)) = config.console_certificate() {
+        // Renewed by putting others in their place; certbot keeps links to where they lie.
+        for file in [certificate, key] {
+            read.extend(file.canonicalize().map(|path| parent(&path)));
+            read.push(parent(&file));
+        }
+    }
     if let Ok(Database::Postgres { url, ca }) = config.database() {
         // Authorities are renewed; the pool reads them with each new connection.
         read.extend(ca.into_iter().flat_map(|file| [parent(&file), file]));
@@ -161,6 +168,19 @@ fn make(folder: &Path) -> Result<(), String> {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_consoles_port_and_the_folders_of_its_certificate_are_in_reach() {
+        let console =
+            "[console]\nlisten = [\"127.0.0.1:8443\"]\ncertificate = \"/pki/a/c.pem\"\nkey = \"/pki/b/k.pem\"";
+        let config = Config::parse(&format!("[hospital]\nname = \"A\"\n{console}\n"), "/etc/sekimori".into()).unwrap();
+        let read = reading(&config, Path::new("/etc/sekimori/sekimori.toml"));
+        assert!(["/pki/a", "/pki/b"].iter().all(|path| read.iter().any(|read| read == Path::new(path))), "{read:?}");
+        let here = tempfile::tempdir().unwrap();
+        let config = Config { folder: here.path().to_owned(), ..config };
+        let reach = Reach::of_gateway(&config, &here.path().join("sekimori.toml")).unwrap();
+        assert_eq!(reach.listen, [2222, 8443]);
+    }
 
     fn config(storage: &str) -> Config {
         let text = format!("[hospital]\nname = \"A\"\n[storage]\n{storage}\n[recording]\nfolder = \"/srv/rec\"\n");

@@ -119,6 +119,7 @@ fn changes_facts(kind: Kind) -> bool {
             | Kind::SignIn
             | Kind::SignInFailed
             | Kind::SignInCarried
+            | Kind::SignInAgain
             | Kind::AccessDenied
             | Kind::SessionOpen
             | Kind::SessionChannel

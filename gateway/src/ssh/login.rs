@@ -1,16 +1,13 @@
 //! Who is this? Factors in the order that stock clients bring them: a key first or not, then password and code.
 //!
-//! Unknown names, wrong passwords and wrong codes look alike and take alike: the same prompts, the same work, the
-//! same answer. Failures count against a person only from a source that is allowed for that person, so that
-//! strangers lock nobody out.
+//! Unknown names, wrong passwords and wrong codes look alike: the same prompts, the same answer. The judgement itself
+//! is [`crate::people::proving`]'s, which the console shares.
 
 use super::server::Fault;
 use super::texts;
 use super::user_name::UserName;
 use crate::gate::Gate;
-use crate::people::password::Verdict;
-use crate::people::throttle::{Admission, Throttle};
-use crate::people::totp;
+use crate::people::proving::{Answers, Proving, Way};
 use crate::session::Caller;
 use crate::store::SignIn;
 use chrono::Utc;
@@ -18,13 +15,12 @@ use russh::keys::Certificate;
 use russh::keys::ssh_key::{HashAlg, PublicKey};
 use russh::server::Auth;
 use russh::{MethodKind, MethodSet};
-use sekimori_audit::event::{Actor, Event, Kind};
-use sekimori_policy::facts::{Factors, Method, Person, Source, Status};
+use sekimori_audit::event::{Event, Kind};
+use sekimori_policy::facts::{Factors, Method, Person, Source};
 use serde_json::json;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::{Arc, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
 use uuid::Uuid;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -37,12 +33,9 @@ pub struct Login {
     key: Option<String>,
     password: Option<Zeroizing<String>>,
     asked: Vec<Asked>,
-    attempts: u32,
+    proving: Proving,
     done: Option<(Caller, UserName)>,
 }
-
-/// For a person who has no seed: the same work. `spend_totp_step` would refuse it in any case.
-const NOBODYS_SEED: [u8; 20] = [0; 20];
 
 /// What the last prompts asked for, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,16 +47,8 @@ enum Asked {
 impl Login {
     /// A sign-in from this source, with nothing proved.
     pub fn new(gate: Arc<Gate>, source: Source) -> Self {
-        Self {
-            gate,
-            source,
-            user: String::new(),
-            key: None,
-            password: None,
-            asked: Vec::new(),
-            attempts: 0,
-            done: None,
-        }
+        let proving = Proving::new(gate.clone(), source, Way::Ssh);
+        Self { gate, source, user: String::new(), key: None, password: None, asked: Vec::new(), proving, done: None }
     }
 
     /// The result, once.
@@ -77,8 +62,7 @@ impl Login {
             self.user = user.to_owned();
             (self.key, self.password, self.done) = (None, None, None);
             self.asked.clear();
-            // Attempts at one name are not taken back by proving another.
-            self.attempts = 0;
+            self.proving.start_over();
         }
     }
 
@@ -180,85 +164,19 @@ impl Login {
 
     /// The person, if this is one who may sign in at all from here: everybody else is treated alike.
     async fn known_person(&self) -> Result<Option<Person>, Fault> {
-        let Some(target) = UserName::parse(&self.user) else { return Ok(None) };
-        let Some(person) = self.gate.store.person(&target.person).await? else { return Ok(None) };
-        let allowed = self.gate.store.source_is_allowed_for(&person, self.source).await?;
-        Ok((person.status == Status::Active && allowed).then_some(person))
+        let target = UserName::parse(&self.user);
+        Ok(self.proving.person(target.as_ref().map(|target| &target.person)).await?)
     }
 
-    /// Judges password and code together. The same work is done for a person who does not exist.
-    async fn judge(&mut self, typed: Zeroizing<String>, code: Option<Zeroizing<String>>) -> Result<Auth, Fault> {
-        let person = self.known_person().await?;
-        // Failures of strangers to this name count under a name of their own: nobody is locked out by others.
-        let name = match &person {
-            Some(person) => person.id.to_string(),
-            None => format!("? {} {}", self.source, self.user.split('+').next().unwrap_or_default()),
-        };
-        let admitted = self.admitted(person.as_ref(), &name).await?;
-        let proved = self.prove(person.as_ref(), typed, code).await?;
-        match (person, proved) {
-            (Some(person), Some(methods)) if admitted => {
-                self.throttle().proved(self.source, &name, self.attempts);
-                self.succeed(person, methods).await
-            }
-            (person, _) => {
-                self.fail(person).await?;
-                Ok(Auth::reject())
-            }
+    /// Judges password and code together.
+    async fn judge(&mut self, password: Zeroizing<String>, code: Option<Zeroizing<String>>) -> Result<Auth, Fault> {
+        let target = UserName::parse(&self.user);
+        let name = self.user.split('+').next().unwrap_or_default();
+        let answers = Answers { password, code, key: self.key.is_some() };
+        match self.proving.judge(target.as_ref().map(|target| &target.person), name, answers).await? {
+            Some((person, methods)) => self.succeed(person, methods).await,
+            None => Ok(Auth::reject()),
         }
-    }
-
-    fn throttle(&self) -> MutexGuard<'_, Throttle> {
-        self.gate.throttle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until the throttle lets this attempt through. `false`: locked until the hospital forgives the failures.
-    async fn admitted(&mut self, person: Option<&Person>, name: &str) -> Result<bool, Fault> {
-        let failures = match person {
-            Some(person) => self.gate.store.failures(&person.id).await?,
-            None => 0,
-        };
-        self.attempts += 1;
-        loop {
-            let admission = self.throttle().attempt(self.source, name, failures, Instant::now());
-            match admission {
-                Admission::Now => return Ok(true),
-                Admission::Locked => return Ok(false),
-                Admission::Later(wait) => tokio::time::sleep(wait).await,
-            }
-        }
-    }
-
-    /// The methods proved, if every one that was asked for was.
-    async fn prove(
-        &self,
-        person: Option<&Person>,
-        typed: Zeroizing<String>,
-        code: Option<Zeroizing<String>>,
-    ) -> Result<Option<BTreeSet<Method>>, Fault> {
-        let store = &self.gate.store;
-        let (hash, seed) = match person {
-            Some(person) => (store.password_hash(&person.id).await?, store.totp_seed(&person.id).await?),
-            None => (None, None),
-        };
-        let verdict = self.gate.passwords.verify(typed, hash).await?;
-        let seed = seed.unwrap_or_else(|| Zeroizing::new(NOBODYS_SEED.to_vec()));
-        let step = code.as_ref().and_then(|code| totp::matching_step(&seed, code, Utc::now()));
-        let Some(person) = person else { return Ok(None) };
-        if verdict != Verdict::Proved || (code.is_some() && step.is_none()) {
-            return Ok(None);
-        }
-        let mut methods = BTreeSet::from([Method::Password]);
-        if let Some(step) = step {
-            if !store.spend_totp_step(&person.id, step).await? {
-                return Ok(None);
-            }
-            methods.insert(Method::Totp);
-        }
-        if self.key.is_some() {
-            methods.insert(Method::SshKey);
-        }
-        Ok(Some(methods))
     }
 
     async fn succeed(&mut self, person: Person, methods: BTreeSet<Method>) -> Result<Auth, Fault> {
@@ -279,32 +197,13 @@ impl Login {
         let event = Event {
             sign_in: Some(id),
             detail: json!({ "factors": methods, "key": self.key }),
-            ..self.event(&person, Kind::SignIn)
+            ..self.proving.event(&person, Kind::SignIn)
         };
         self.gate.store.open_sign_in(&sign_in, event).await?;
         let factors = Factors { methods, proved_at, until: None };
         let caller = Caller { person, factors, sign_in: id, source: self.source, carried: false };
         self.done = Some((caller, target));
         Ok(Auth::Accept)
-    }
-
-    async fn fail(&self, person: Option<Person>) -> Result<(), Fault> {
-        match person {
-            Some(person) => {
-                let event = self.event(&person, Kind::SignInFailed);
-                self.gate.store.sign_in_failed(&person.id, event).await?;
-            }
-            None => {
-                // What was typed as a name may be a password typed too early: it is not written down.
-                let event = Event {
-                    source: Some(self.source.address()),
-                    detail: json!({ "person": "unknown, inactive or not allowed from here" }),
-                    ..Event::new(Utc::now(), Kind::SignInFailed, Actor::gateway())
-                };
-                self.gate.store.record(event).await?;
-            }
-        }
-        Ok(())
     }
 
     /// A certificate of ours: the factors were proved when it was issued.
@@ -320,7 +219,7 @@ impl Login {
                 tracing::info!(person = %person.id, %fault, "a certificate was refused");
                 let event = Event {
                     detail: json!({ "certificate": fault.to_string() }),
-                    ..self.event(&person, Kind::SignInFailed)
+                    ..self.proving.event(&person, Kind::SignInFailed)
                 };
                 self.gate.store.record(event).await?;
                 return Ok(Auth::reject());
@@ -339,15 +238,6 @@ impl Login {
         let caller = Caller { person, factors, sign_in: sign_in.id, source: self.source, carried: true };
         self.done = Some((caller, target));
         Ok(Auth::Accept)
-    }
-
-    fn event(&self, person: &Person, kind: Kind) -> Event {
-        Event {
-            person: Some(person.id.clone()),
-            vendor: person.vendor.clone(),
-            source: Some(self.source.address()),
-            ..Event::new(Utc::now(), kind, Actor::person(person.id.clone()))
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::line::Line;
 use super::login::Login;
 use super::{proxy_protocol, texts};
 use crate::gate::Gate;
-use crate::people::PeopleError;
+use crate::people::proving::ProvingError;
 use crate::session::End;
 use crate::session::backlog::Cuttable;
 use crate::session::read_ahead::ReadAhead;
@@ -114,7 +114,7 @@ async fn admit(gate: &Gate, door: &Arc<Door>, mut socket: TcpStream, peer: Socke
 
 /// A machine that is gone without a word (a cable, a power cut) is noticed in this time, whether or not bytes are on
 /// their way to it: russh's own keepalives wait while it is writing.
-fn watched_by_the_kernel(socket: &TcpStream, gone: Duration) -> rustix::io::Result<()> {
+pub fn watched_by_the_kernel(socket: &TcpStream, gone: Duration) -> rustix::io::Result<()> {
     sockopt::set_tcp_user_timeout(socket, u32::try_from(gone.as_millis()).unwrap_or(u32::MAX))?;
     sockopt::set_socket_keepalive(socket, true)?;
     sockopt::set_tcp_keepidle(socket, (gone / 2).max(Duration::from_secs(1)))?;
@@ -230,9 +230,9 @@ pub enum Fault {
     /// The database: nobody signs in without it.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A password or code could not be looked at.
+    /// Factors could not be judged.
     #[error(transparent)]
-    People(#[from] PeopleError),
+    Proving(#[from] ProvingError),
 }
 
 impl Fault {

@@ -1,11 +1,13 @@
 //! Everything the gateway knows, on disk: people, equipment, work, sessions and the events that tell of each change.
 //!
 //! Architectural invariant: no change without its event. A [`change::Change`] can only be committed with one, and both
-//! commit together. The one exception stands in `factors`: a spent one-time code is told of by the sign-in's own event.
+//! commit together. Two exceptions: a spent one-time code is told of by the sign-in's own event (`factors`), and when a
+//! sign-in of the console was last used is told of by nobody (`console_sign_ins`).
 //!
 //! Nothing here decides: `sekimori_policy` does, from the [`Facts`](sekimori_policy::facts::Facts) read here.
 
 mod change;
+mod console_sign_ins;
 mod credentials;
 mod db;
 mod devices;
@@ -29,6 +31,7 @@ mod works;
 #[cfg(test)]
 mod tests;
 
+pub use console_sign_ins::ConsoleSignIn;
 pub use credentials::Credential;
 pub use db::distant_and_unverified;
 pub use devices::DeviceRecord;

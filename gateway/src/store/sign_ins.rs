@@ -1,6 +1,7 @@
 //! Sign-ins: factors proved by a person from a source, for one connection or carried by a certificate.
 
 use super::Store;
+use super::change::{Change, document};
 use super::db::{Row, args};
 use super::error::StoreError;
 use super::factors::require_person;
@@ -42,31 +43,8 @@ impl Store {
     /// [`StoreError::Unknown`] person; [`StoreError::Exists`] id or serial; [`StoreError::Invalid`] if it carries a
     /// serial without an end, or an end without a serial.
     pub async fn open_sign_in(&self, sign_in: &SignIn, event: Event) -> Result<(), StoreError> {
-        if sign_in.certificate_serial.is_some() != sign_in.expires.is_some() {
-            let why = "a carried sign-in has a certificate and an end, one of a connection has neither";
-            return Err(StoreError::invalid("sign-in", sign_in.id, why));
-        }
-        let methods = super::change::document("sign-in", sign_in.id, &sign_in.methods)?;
         let mut change = self.change().await?;
-        require_person(&mut change, &sign_in.person).await?;
-        let sql = "INSERT INTO sign_in
-                   (id, person, source, methods, proved, key_fingerprint, certificate_serial, expires, revoked)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
-        let values = args![
-            sign_in.id,
-            sign_in.person.as_str(),
-            sign_in.source.to_string(),
-            methods,
-            sign_in.proved_at,
-            sign_in.key_fingerprint.clone(),
-            sign_in.certificate_serial,
-            sign_in.expires,
-            sign_in.revoked,
-        ];
-        if change.run(sql, values).await? != 1 {
-            return Err(StoreError::exists("sign-in", sign_in.id));
-        }
-        change.run("UPDATE person SET failures = 0 WHERE id = $1", args![sign_in.person.as_str()]).await?;
+        insert(&mut change, sign_in).await?;
         change.commit(&event).await?;
         Ok(())
     }
@@ -116,7 +94,36 @@ impl Store {
     }
 }
 
-fn stored(row: &Row) -> Result<SignIn, StoreError> {
+/// Writes the row, and forgives the person's earlier failures.
+pub(super) async fn insert(change: &mut Change, sign_in: &SignIn) -> Result<(), StoreError> {
+    if sign_in.certificate_serial.is_some() != sign_in.expires.is_some() {
+        let why = "a carried sign-in has a certificate and an end, one of a connection has neither";
+        return Err(StoreError::invalid("sign-in", sign_in.id, why));
+    }
+    let methods = document("sign-in", sign_in.id, &sign_in.methods)?;
+    require_person(change, &sign_in.person).await?;
+    let sql = "INSERT INTO sign_in
+               (id, person, source, methods, proved, key_fingerprint, certificate_serial, expires, revoked)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+    let values = args![
+        sign_in.id,
+        sign_in.person.as_str(),
+        sign_in.source.to_string(),
+        methods,
+        sign_in.proved_at,
+        sign_in.key_fingerprint.clone(),
+        sign_in.certificate_serial,
+        sign_in.expires,
+        sign_in.revoked,
+    ];
+    if change.run(sql, values).await? != 1 {
+        return Err(StoreError::exists("sign-in", sign_in.id));
+    }
+    change.run("UPDATE person SET failures = 0 WHERE id = $1", args![sign_in.person.as_str()]).await?;
+    Ok(())
+}
+
+pub(super) fn stored(row: &Row) -> Result<SignIn, StoreError> {
     Ok(SignIn {
         id: row.parsed("id")?,
         person: row.parsed("person")?,

@@ -2,12 +2,12 @@
 
 use super::Store;
 use super::change::{Change, Read, document};
-use super::db::args;
+use super::db::{Arg, args};
 use super::error::StoreError;
 use super::{devices, factors, vendors};
 use sekimori_audit::event::Event;
 use sekimori_policy::id::{VendorId, WorkId};
-use sekimori_policy::work::Work;
+use sekimori_policy::work::{Stage, Work};
 
 impl Store {
     /// Adds a piece of work.
@@ -20,9 +20,8 @@ impl Store {
             return Err(StoreError::exists("work", work.id()));
         }
         require_named(&mut change, work).await?;
-        let text = document("work", work.id(), work)?;
-        let sql = "INSERT INTO work (id, vendor, document) VALUES ($1, $2, $3)";
-        change.run(sql, args![work.id().as_str(), work.vendor().as_str(), text]).await?;
+        let sql = "INSERT INTO work (id, vendor, document, stage, unreviewed) VALUES ($1, $2, $3, $4, $5)";
+        change.run(sql, columns(work)?).await?;
         change.commit(&event).await?;
         Ok(())
     }
@@ -95,10 +94,26 @@ impl Store {
 
 async fn write(change: &mut Change, work: &Work) -> Result<(), StoreError> {
     require_named(change, work).await?;
-    let text = document("work", work.id(), work)?;
-    let sql = "UPDATE work SET vendor = $2, document = $3 WHERE id = $1";
-    change.run(sql, args![work.id().as_str(), work.vendor().as_str(), text]).await?;
+    let sql = "UPDATE work SET vendor = $2, document = $3, stage = $4, unreviewed = $5 WHERE id = $1";
+    change.run(sql, columns(work)?).await?;
     Ok(())
+}
+
+/// The row: the document, and what lists are narrowed by.
+fn columns(work: &Work) -> Result<Vec<Arg>, StoreError> {
+    let text = document("work", work.id(), work)?;
+    let stage = match work.stage() {
+        Stage::Draft => "draft",
+        Stage::Requested => "requested",
+        Stage::Rejected { .. } => "rejected",
+        Stage::Approved { .. } => "approved",
+        // Cut off, it waits for its approval all the same.
+        Stage::Emergency { .. } | Stage::CutOff { awaiting: Some(_), .. } => "emergency",
+        Stage::CutOff { awaiting: None, .. } => "cut_off",
+        Stage::Withdrawn { .. } => "withdrawn",
+    };
+    let unreviewed = work.rounds().iter().any(|round| round.review().is_none());
+    Ok(args![work.id().as_str(), work.vendor().as_str(), text, stage, unreviewed])
 }
 
 pub(super) async fn all(read: &mut Read) -> Result<Vec<Work>, StoreError> {

@@ -39,6 +39,8 @@ impl Office {
             hospital: "試験病院".to_owned(),
             zone: chrono_tz::Asia::Tokyo,
             ssh: "127.0.0.1:0".parse().unwrap(),
+            console: None,
+            console_names: Vec::new(),
             database: None,
             administrator,
             shutdown_grace_seconds: 1,

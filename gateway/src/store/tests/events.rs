@@ -4,7 +4,7 @@ use super::bed::{Bed, device, event, everything, noon, opening, person, sign_in,
 use crate::store::db::args;
 use crate::store::{ChannelRecord, Closing, Counts, Credential, Cutting, Store, StoreError};
 use chrono::TimeDelta;
-use sekimori_audit::event::Kind;
+use sekimori_audit::event::{Event, Kind};
 use sekimori_policy::facts::{Attestation, Channel, Lock, LockScope, Status};
 use sekimori_policy::work::{By, Transition};
 use std::collections::BTreeSet;
@@ -123,6 +123,13 @@ async fn work_and_locks(store: &Store) {
 }
 
 async fn sign_ins_and_sessions(store: &Store) {
+    let here = sign_in("eng1");
+    act!(store, SignIn, open_console_sign_in(&here, "a hash", "a browser"));
+    let later = |kind| Event { at: noon() + TimeDelta::minutes(5), ..event(kind) };
+    both_or_neither(store, Kind::SignInAgain, true, || async {
+        store.prove_console_sign_in_again(here.id, later(Kind::SignInAgain)).await
+    })
+    .await;
     let mut carried = sign_in("eng1");
     (carried.certificate_serial, carried.expires) = (Some(7), Some(noon() + TimeDelta::hours(8)));
     act!(store, SignInCarried, open_sign_in(&carried));

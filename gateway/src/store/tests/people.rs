@@ -172,3 +172,36 @@ pub async fn sign_ins_are_found_by_certificate_until_revoked(bed: Bed) {
     let twice = store.revoke_sign_in(carried.id, event(Kind::SignInRevoked)).await;
     assert!(matches!(twice, Err(StoreError::Unknown { .. })), "{twice:?}");
 }
+
+pub async fn sign_ins_of_the_console_are_found_by_token_and_last_use(bed: Bed) {
+    let store = bed.furnished().await;
+    let (first, second) = (sign_in("eng1"), sign_in("chief"));
+    store.open_console_sign_in(&first, "hash-1", "Firefox", event(Kind::SignIn)).await.unwrap();
+    store.open_console_sign_in(&second, "hash-2", "Safari", event(Kind::SignIn)).await.unwrap();
+    let (found, person) = store.console_sign_in("hash-1").await.unwrap().unwrap();
+    assert_eq!((found.sign_in.id, person.id.as_str(), found.agent.as_str()), (first.id, "eng1", "Firefox"));
+    assert_eq!((found.seen, found.proved_again), (noon(), noon()));
+    assert!(store.console_sign_in("hash-3").await.unwrap().is_none());
+
+    let later = noon() + TimeDelta::minutes(20);
+    store.saw_console_sign_in(second.id, later).await.unwrap();
+    store.saw_console_sign_in(second.id, noon()).await.unwrap();
+    let listed = |since| {
+        let store = store.clone();
+        async move {
+            store
+                .console_sign_ins(None, since, 10)
+                .await
+                .unwrap()
+                .into_iter()
+                .map(|one| one.sign_in.id)
+                .collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(listed(noon()).await, [second.id, first.id]);
+    assert_eq!(listed(later).await, [second.id]);
+    // Taking a person's factors away ends what stands on them.
+    store.reset_factors(&"chief".parse().unwrap(), event(Kind::PersonChange)).await.unwrap();
+    assert_eq!(listed(noon()).await, [first.id]);
+    assert!(store.console_sign_in("hash-2").await.unwrap().unwrap().0.sign_in.revoked.is_some());
+}

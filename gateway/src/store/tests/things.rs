@@ -1,13 +1,17 @@
 //! Devices, pieces of work and locks.
 
 use super::bed::{Bed, device, event, noon, person, work, work_naming};
+use crate::config::Database;
 use crate::store::credentials::CredentialListing;
+use crate::store::db::Row;
 use crate::store::{Credential, DeviceRecord, Legacy, StoreError};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Asia::Tokyo;
 use sekimori_audit::event::Kind;
-use sekimori_policy::facts::{Lock, LockScope};
+use sekimori_policy::facts::{HospitalRole, Lock, LockScope, Person};
 use sekimori_policy::id::WorkId;
-use sekimori_policy::work::{By, Transition, Work};
+use sekimori_policy::window::Window;
+use sekimori_policy::work::{By, Request, Transition, Work};
 use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
@@ -100,6 +104,55 @@ pub async fn work_names_only_what_is_there(bed: Bed) {
         let added = store.add_work(&work_naming("w-2", vendor, engineer, device), event(Kind::Work)).await;
         assert!(matches!(added, Err(StoreError::Unknown { what: said, .. }) if said == what), "{what}: {added:?}");
     }
+}
+
+/// The migration fills the columns for works that earlier versions wrote.
+pub async fn what_lists_are_narrowed_by_is_found_by_the_migration_as_well(bed: Bed) {
+    let store = bed.furnished().await;
+    let (engineer, mut chief) = (person("eng1", Some("acme")), person("chief", None));
+    chief.roles.insert(HospitalRole::Approver);
+    let (open, words) = (noon() + TimeDelta::minutes(30), || "x".to_owned());
+    let emergency = Transition::OpenEmergency { reason: words(), deadline: noon() + TimeDelta::days(1) };
+    let lives: [(&str, Vec<(Transition, &Person)>); 5] = [
+        ("w-2", vec![(Transition::Submit, &engineer)]),
+        ("w-3", vec![(emergency.clone(), &chief), (Transition::CutOff { reason: words() }, &chief)]),
+        ("w-4", vec![(emergency, &chief), (Transition::Begin, &engineer)]),
+        ("w-5", vec![(Transition::Submit, &engineer), (Transition::Reject { reason: words() }, &chief)]),
+        ("w-6", vec![(Transition::Withdraw, &engineer)]),
+    ];
+    for (id, life) in lives {
+        let mut one = work_of(id, open - TimeDelta::minutes(60), open + TimeDelta::minutes(60));
+        for (transition, by) in life {
+            one = one.apply(transition, By::Person(by), open).unwrap();
+        }
+        store.add_work(&one, event(Kind::Work)).await.unwrap();
+    }
+    let columns = || async {
+        let sql = "SELECT id, stage, unreviewed FROM work ORDER BY id";
+        let rows = store.read().await.unwrap().rows(sql, Vec::new()).await.unwrap();
+        let shown = |row: &Row| {
+            format!("{} {} {}", row.text("id").unwrap(), row.text("stage").unwrap(), row.integer("unreviewed").unwrap())
+        };
+        rows.iter().map(shown).collect::<Vec<_>>()
+    };
+    let expected =
+        ["w-1 draft 0", "w-2 requested 0", "w-3 emergency 0", "w-4 emergency 1", "w-5 rejected 0", "w-6 withdrawn 0"];
+    assert_eq!(columns().await, expected);
+    store.inner.db.run_alone("UPDATE work SET stage = '?', unreviewed = 7", Vec::new()).await.unwrap();
+    let migration = match bed.database {
+        Database::Sqlite(_) => include_str!("../../../migrations/sqlite/0003_console.sql"),
+        Database::Postgres { .. } => include_str!("../../../migrations/postgres/0003_console.sql"),
+    };
+    let filled = migration.find("UPDATE work").and_then(|at| migration.get(at..)?.split(';').next()).unwrap();
+    store.inner.db.run_alone(filled, Vec::new()).await.unwrap();
+    assert_eq!(columns().await, expected);
+}
+
+fn work_of(id: &str, from: DateTime<Utc>, until: DateTime<Utc>) -> Work {
+    let local = |at: DateTime<Utc>| at.with_timezone(&Tokyo).naive_local();
+    let window = Window::once(local(from), local(until), Tokyo).unwrap();
+    let request = Request { window, ..work(id).request().clone() };
+    Work::draft(id.parse().unwrap(), "acme".parse().unwrap(), request, &person("eng1", Some("acme")), noon()).unwrap()
 }
 
 pub async fn locks_are_in_force_until_lifted(bed: Bed) {

@@ -1,0 +1,129 @@
+//! Who I am, where I am signed in, and ending that; for administrators, everybody's sign-ins.
+
+use super::fault::Fault;
+use super::guard::LANGUAGE_COOKIE;
+use super::page::{self, Frame};
+use super::sign_in::next;
+use super::visit::{Request, Visit};
+use crate::store::ConsoleSignIn;
+use askama::Template;
+use axum::extract::Path;
+use axum::http::header::SET_COOKIE;
+use axum::response::{IntoResponse, Redirect, Response};
+use chrono::{TimeDelta, Utc};
+use sekimori_audit::event::{Event, Kind};
+use sekimori_policy::authority::Act;
+use sekimori_policy::id::PersonId;
+use serde_json::json;
+use uuid::Uuid;
+
+/// The most sign-ins on a page.
+const MOST: u32 = 200;
+
+struct Row {
+    id: String,
+    person: String,
+    source: String,
+    agent: String,
+    since: String,
+    seen: String,
+    this: bool,
+}
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct AccountPage {
+    frame: Frame,
+    id: String,
+    name: String,
+    roles: String,
+    vendor: Option<String>,
+    rows: Vec<Row>,
+}
+
+#[derive(Template)]
+#[template(path = "sign_ins.html")]
+struct SignInsPage {
+    frame: Frame,
+    rows: Vec<Row>,
+}
+
+/// `GET /`: the first place of whoever comes.
+pub async fn home(visit: Visit) -> Result<Response, Fault> {
+    let first = page::frame(&visit, "").nav.into_iter().next().map_or("/account", |place| place.href);
+    Ok(Redirect::to(first).into_response())
+}
+
+/// `GET /account`.
+pub async fn account(visit: Visit) -> Result<Response, Fault> {
+    let person = &visit.signed_in()?.person;
+    let rows = rows(&visit, Some(&person.id)).await?;
+    let roles: Vec<_> = person.roles.iter().map(|role| role.label(visit.language)).collect();
+    page::shown(&AccountPage {
+        frame: page::frame(&visit, visit.t().account),
+        id: person.id.to_string(),
+        name: person.name.clone(),
+        roles: roles.join(", "),
+        vendor: person.vendor.as_ref().map(ToString::to_string),
+        rows,
+    })
+}
+
+/// `GET /sign-ins`.
+pub async fn sign_ins(visit: Visit) -> Result<Response, Fault> {
+    visit.authority(Act::ManageCredentials)?;
+    let rows = rows(&visit, None).await?;
+    page::shown(&SignInsPage { frame: page::frame(&visit, visit.t().all_sign_ins), rows })
+}
+
+async fn rows(visit: &Request, person: Option<&PersonId>) -> Result<Vec<Row>, Fault> {
+    let own = visit.signed_in()?.sign_in.sign_in.id;
+    let gate = &visit.console.gate;
+    let idle = TimeDelta::minutes(i64::from(gate.config().console.idle_minutes));
+    let found: Vec<ConsoleSignIn> = gate.store.console_sign_ins(person, Utc::now() - idle, MOST).await?;
+    let row = |one: ConsoleSignIn| Row {
+        id: one.sign_in.id.to_string(),
+        person: one.sign_in.person.to_string(),
+        source: one.sign_in.source.to_string(),
+        agent: one.agent,
+        since: visit.show(one.sign_in.proved_at),
+        seen: visit.show(one.seen),
+        this: one.sign_in.id == own,
+    };
+    Ok(found.into_iter().map(row).collect())
+}
+
+/// `POST /account/sign-ins/{id}/end`: one of my own.
+pub async fn end_own(visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+    let own = visit.signed_in()?.person.id.clone();
+    end(&visit, &id, Some(&own)).await?;
+    Ok(Redirect::to("/account").into_response())
+}
+
+/// `POST /sign-ins/{id}/end`: anybody's.
+pub async fn end_others(visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+    visit.authority(Act::ManageCredentials)?;
+    visit.demand_second_factor().await?;
+    end(&visit, &id, None).await?;
+    Ok(Redirect::to("/sign-ins").into_response())
+}
+
+async fn end(visit: &Request, id: &str, of: Option<&PersonId>) -> Result<(), Fault> {
+    let id: Uuid = id.parse().map_err(|_| Fault::NotFound)?;
+    let store = &visit.console.gate.store;
+    let sign_in = store.sign_in(id).await?.filter(|sign_in| of.is_none_or(|of| sign_in.person == *of));
+    let sign_in = sign_in.ok_or(Fault::NotFound)?;
+    let event = Event {
+        person: Some(sign_in.person),
+        sign_in: Some(id),
+        ..visit.event(Kind::SignInRevoked, json!({ "console": true }))?
+    };
+    Ok(store.revoke_sign_in(id, event).await?)
+}
+
+/// `POST /language`: the other language, for this browser.
+pub async fn language(visit: Visit) -> Result<Response, Fault> {
+    let tag = if visit.form.one("language") == "en" { "en" } else { "ja" };
+    let cookie = format!("{LANGUAGE_COOKIE}={tag}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=31536000");
+    Ok(([(SET_COOKIE, cookie)], Redirect::to(next(visit.form.one("next")))).into_response())
+}

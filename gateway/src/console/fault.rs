@@ -1,0 +1,142 @@
+//! Why a page is not shown, and what is shown instead.
+
+use super::page::{self, Again, Message};
+use super::visit::Request;
+use crate::people::proving::ProvingError;
+use crate::store::StoreError;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use sekimori_policy::authority::Refusal;
+use sekimori_policy::error::PolicyError;
+use sekimori_policy::facts::Language;
+use std::sync::Arc;
+
+/// Why a page is not shown. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// There is no such page, or nothing of that name.
+    #[error("not found")]
+    NotFound,
+    /// Nobody has signed in.
+    #[error("nobody has signed in")]
+    SignIn,
+    /// The roles do not allow it; whom to ask is said.
+    #[error("the roles do not allow this page")]
+    Role,
+    /// The roles, or whose request it is, do not allow the act.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// It was not sent by a page of ours.
+    #[error("the form came from elsewhere")]
+    Elsewhere,
+    /// The form is older than the sign-in: it is shown once more, to be confirmed.
+    #[error("the form is of another sign-in")]
+    OldForm,
+    /// The act asks for the second factor.
+    #[error("a code is wanted")]
+    CodeWanted {
+        /// One was given and was wrong.
+        wrong: bool,
+    },
+    /// What was sent cannot be.
+    #[error("{0}")]
+    Invalid(String),
+    /// Somebody else was faster, or the state does not allow it.
+    #[error("{0}")]
+    Conflict(String),
+    /// Too much, or too slowly.
+    #[error("the form is too large or came too slowly")]
+    TooMuch,
+    /// The database, or another part of the gateway, failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<StoreError> for Fault {
+    fn from(fault: StoreError) -> Self {
+        match fault {
+            StoreError::Unknown { .. } | StoreError::Ambiguous { .. } => Self::NotFound,
+            StoreError::Exists { .. } | StoreError::Conflict { .. } => Self::Conflict(fault.to_string()),
+            StoreError::Invalid { .. } => Self::Invalid(fault.to_string()),
+            _ => Self::Failed(fault.to_string()),
+        }
+    }
+}
+
+impl From<ProvingError> for Fault {
+    fn from(fault: ProvingError) -> Self {
+        Self::Failed(fault.to_string())
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<PolicyError> for Fault {
+    fn from(fault: PolicyError) -> Self {
+        match fault {
+            PolicyError::Refused(refusal) => Self::Refused(refusal),
+            PolicyError::WrongState { .. } => Self::Conflict(fault.to_string()),
+            other => Self::Invalid(other.to_string()),
+        }
+    }
+}
+
+/// Carried to the guard, which knows the language and the form.
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+/// What is served where no route is.
+pub async fn not_found() -> Fault {
+    Fault::NotFound
+}
+
+/// The page that says it.
+pub fn answer(fault: &Fault, request: &Request) -> Response {
+    let t = request.t();
+    let (status, title, text, detail) = match fault {
+        Fault::SignIn if request.form.kept().is_empty() => {
+            let next: String = form_urlencoded::byte_serialize(request.path.as_bytes()).collect();
+            return Redirect::to(&format!("/sign-in?next={next}")).into_response();
+        }
+        Fault::SignIn => return again(request, StatusCode::UNAUTHORIZED, Again::SignedOut),
+        Fault::OldForm => return again(request, StatusCode::FORBIDDEN, Again::Confirm),
+        Fault::CodeWanted { wrong } => return again(request, StatusCode::FORBIDDEN, Again::Code { wrong: *wrong }),
+        Fault::NotFound => (StatusCode::NOT_FOUND, t.not_found, t.not_found_text, String::new()),
+        Fault::Role => (StatusCode::FORBIDDEN, t.forbidden, t.forbidden_text, String::new()),
+        Fault::Refused(refusal) => {
+            (StatusCode::FORBIDDEN, t.forbidden, t.refused_text, refusal.sentence(request.language))
+        }
+        Fault::Elsewhere => (StatusCode::FORBIDDEN, t.elsewhere, t.elsewhere_text, String::new()),
+        Fault::Invalid(why) => (StatusCode::UNPROCESSABLE_ENTITY, t.invalid, t.invalid_text, why.clone()),
+        Fault::Conflict(why) => (StatusCode::CONFLICT, t.conflict, t.conflict_text, why.clone()),
+        Fault::TooMuch => (StatusCode::PAYLOAD_TOO_LARGE, t.too_much, t.too_much_text, String::new()),
+        Fault::Failed(why) => {
+            tracing::error!(path = request.path, fault = why, "a page could not be shown");
+            (StatusCode::INTERNAL_SERVER_ERROR, t.failed, t.failed_text, String::new())
+        }
+    };
+    let message = Message { frame: page::frame(request, title), text, detail: &detail, form: &request.form.kept() };
+    page::render(status, &message)
+}
+
+fn again(request: &Request, status: StatusCode, why: Again) -> Response {
+    page::render(status, &page::AgainPage::new(request, why))
+}
+
+/// The sentence of a text in the person's language, with one that is English only behind it.
+#[must_use]
+pub fn language_tag(language: Language) -> &'static str {
+    match language {
+        Language::Ja => "ja",
+        Language::En => "en",
+    }
+}

@@ -1,0 +1,183 @@
+//! One request, with everything that a page needs of it: who, from where, in which language, and what was sent.
+
+use super::Console;
+use super::fault::Fault;
+use super::texts::Texts;
+use crate::people::proving::{Proving, Way};
+use crate::store::ConsoleSignIn;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use chrono::{DateTime, TimeDelta, Utc};
+use sekimori_audit::event::{Actor, Event, Kind};
+use sekimori_policy::authority::{Act, Authority, may};
+use sekimori_policy::facts::{Language, Person, Source};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// A person who has signed in.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    /// The person, as kept now.
+    pub person: Person,
+    /// The sign-in.
+    pub sign_in: ConsoleSignIn,
+    /// What forms of ours carry, so that no other page can send them.
+    pub token: String,
+}
+
+/// Names and values of a form or a query, in the order in which they were sent.
+#[derive(Debug, Default)]
+pub struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// Reads `name=value&…`.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Self {
+        Self(form_urlencoded::parse(text).into_owned().collect())
+    }
+
+    /// The first value of a name, without blanks around it; empty where there is none.
+    #[must_use]
+    pub fn one(&self, name: &str) -> &str {
+        self.0.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value.trim())
+    }
+
+    /// What may be sent once more: everything but secrets and the token.
+    #[must_use]
+    pub fn kept(&self) -> Vec<(String, String)> {
+        let dropped = ["password", "code", "token"];
+        self.0.iter().filter(|(name, _)| !dropped.contains(&name.as_str())).cloned().collect()
+    }
+}
+
+/// One request.
+pub struct Request {
+    /// The console.
+    pub console: Arc<Console>,
+    /// Who, if anybody has signed in.
+    pub who: Option<SignedIn>,
+    /// The language of the answer.
+    pub language: Language,
+    /// Where from.
+    pub source: Source,
+    /// The path asked for.
+    pub path: String,
+    /// What stands behind its question mark.
+    pub query: Fields,
+    /// The form.
+    pub form: Fields,
+    /// What the browser calls itself, shortened.
+    pub agent: String,
+}
+
+/// A request that the guard let through.
+#[derive(Clone)]
+pub struct Visit(pub Arc<Request>);
+
+impl std::ops::Deref for Visit {
+    type Target = Request;
+
+    fn deref(&self) -> &Request {
+        &self.0
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Visit {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        // Without the guard there is none, and nothing is served.
+        parts.extensions.get::<Self>().cloned().ok_or(Fault::NotFound)
+    }
+}
+
+impl Request {
+    /// The texts in the answer's language.
+    #[must_use]
+    pub fn t(&self) -> &'static Texts {
+        Texts::of(self.language)
+    }
+
+    /// Who has signed in.
+    ///
+    /// # Errors
+    /// Nobody has: then the matrix lets nobody through to whoever asks.
+    pub fn signed_in(&self) -> Result<&SignedIn, Fault> {
+        self.who.as_ref().ok_or(Fault::NotFound)
+    }
+
+    /// The person, if their roles allow the act.
+    ///
+    /// # Errors
+    /// [`Fault::Refused`] with the reason.
+    pub fn authority(&self, act: Act) -> Result<Authority, Fault> {
+        Ok(may(&self.signed_in()?.person, act)?)
+    }
+
+    /// Demands that the second factor was proved a moment ago; a code that the form carries proves it.
+    ///
+    /// # Errors
+    /// [`Fault::CodeWanted`]: the form is shown once more, with a field for the code.
+    pub async fn demand_second_factor(&self) -> Result<(), Fault> {
+        let who = self.signed_in()?;
+        let config = self.console.gate.config();
+        let now = Utc::now();
+        let fresh = TimeDelta::minutes(i64::from(config.console.step_up_minutes));
+        if (TimeDelta::zero()..fresh).contains(&(now - who.sign_in.proved_again)) {
+            return Ok(());
+        }
+        let code = self.form.one("code");
+        if code.is_empty() {
+            return Err(Fault::CodeWanted { wrong: false });
+        }
+        let mut proving = Proving::new(self.console.gate.clone(), self.source, Way::Console);
+        if !Box::pin(proving.judge_code(&who.person, code)).await? {
+            return Err(Fault::CodeWanted { wrong: true });
+        }
+        let event = self.event(Kind::SignInAgain, json!({ "factors": ["totp"] }))?;
+        self.console.gate.store.prove_console_sign_in_again(who.sign_in.sign_in.id, event).await?;
+        Ok(())
+    }
+
+    /// Who acts, for events.
+    ///
+    /// # Errors
+    /// Nobody has signed in.
+    pub fn actor(&self) -> Result<Actor, Fault> {
+        Ok(Actor::person(self.signed_in()?.person.id.clone()))
+    }
+
+    /// An event of now, done by whoever has signed in.
+    ///
+    /// # Errors
+    /// Nobody has.
+    pub fn event(&self, kind: Kind, detail: Value) -> Result<Event, Fault> {
+        Ok(Event {
+            source: Some(self.source.address()),
+            sign_in: Some(self.signed_in()?.sign_in.sign_in.id),
+            detail,
+            ..Event::new(Utc::now(), kind, self.actor()?)
+        })
+    }
+
+    /// A time as people read it, in the hospital's zone, with the zone.
+    #[must_use]
+    pub fn show(&self, at: DateTime<Utc>) -> String {
+        at.with_timezone(&self.console.gate.config().hospital.zone).format("%Y-%m-%d %H:%M %Z").to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_sent_back_and_everything_else_is() {
+        let fields = Fields::parse(
+            "purpose=%E7%82%B9%E6%A4%9C+1&device=a&device=b&device=&code=123456&password=x&token=t".as_bytes(),
+        );
+        assert_eq!(fields.one("purpose"), "点検 1");
+        let kept: Vec<_> = fields.kept().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(kept, ["purpose", "device", "device", "device"]);
+    }
+}
