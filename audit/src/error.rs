@@ -58,6 +58,23 @@ pub enum RecordingError {
         /// Where and what.
         reason: String,
     },
+    /// A key, or a file of keys, is of no use.
+    #[error("the keys in {path} cannot be used: {reason}", path = path.display())]
+    Keys {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// It is sealed, and what was handed over does not open it.
+    #[error(
+        "{path} is sealed to other keys; open it with the audit office's identity, or with the recovery key from the safe",
+        path = path.display()
+    )]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file of a recording is not what the manifest says.
     #[error("{path} differs from the manifest: {reason}; the recording was changed after it ended", path = path.display())]
     Altered {
@@ -73,6 +90,15 @@ impl RecordingError {
     pub(crate) fn storage(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Storage { doing, path, source: Arc::new(source) }
+    }
+
+    /// What reading a member said: a sealed one may have more to say than the system. For `map_err`.
+    pub(crate) fn reading(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| match source.downcast::<Self>() {
+            Ok(own) => own,
+            Err(source) => Self::Storage { doing: "read", path, source: Arc::new(source) },
+        }
     }
 
     /// Whether the fault is a peer's, so that only its channel ends and the recording goes on.

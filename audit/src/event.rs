@@ -145,6 +145,8 @@ kinds! {
     RecordingViewed = "recording.viewed",
     /// A recording was exported.
     RecordingExported = "recording.exported",
+    /// A key of recordings was made, or an auditor's identity was added or removed; `detail.act` says which.
+    RecordingKey = "recording.key",
     /// A segment of a recording was sealed.
     RecordingSegment = "recording.segment",
     /// The recording of a session was sealed as a whole.

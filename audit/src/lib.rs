@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod event;
+pub mod keys;
 pub mod ledger;
 pub mod log;
 pub mod recording;

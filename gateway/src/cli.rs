@@ -16,6 +16,7 @@ mod log;
 mod output;
 mod paperwork;
 mod person;
+mod recording_key;
 mod session;
 mod sign_in;
 mod vendor;
@@ -108,6 +109,9 @@ enum Verb {
     /// Sessions: list, replay, watch, cut
     #[command(subcommand)]
     Session(session::Command),
+    /// The keys that open recordings
+    #[command(subcommand)]
+    RecordingKey(recording_key::Command),
     /// The device ledger (機器台帳)
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -176,6 +180,7 @@ async fn act(verb: Verb, context: &Context) -> Result<(), CliError> {
         Verb::Lock(command) => lock::run(command, context).await,
         Verb::SignIn(command) => sign_in::run(command, context).await,
         Verb::Session(command) => session::run(command, context).await,
+        Verb::RecordingKey(command) => recording_key::run(command, context).await,
         Verb::Ledger(command) => ledger::run(command, context).await,
         Verb::Log(command) => log::run(command, context).await,
         Verb::Ca(command) => paperwork::ca(command, context).await,

@@ -350,6 +350,18 @@ impl Config {
         self.recording.folder.as_deref().map_or_else(|| self.data_dir().join("recordings"), |path| self.resolve(path))
     }
 
+    /// The folder of the keys that recordings are sealed to, and of the auditors' identities.
+    #[must_use]
+    pub fn recording_keys_dir(&self) -> PathBuf {
+        self.keys_dir().join("recordings")
+    }
+
+    /// The file of whom recordings are sealed to.
+    #[must_use]
+    pub fn recipients(&self) -> PathBuf {
+        self.recording_keys_dir().join("recipients")
+    }
+
     /// The folder of the transparency log.
     #[must_use]
     pub fn log_dir(&self) -> PathBuf {

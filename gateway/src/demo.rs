@@ -16,7 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use hospital::{DemoDevice, DemoPerson};
 use serde_json::json;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What the demonstration may be told.
 #[derive(Debug, clap::Args)]
@@ -52,9 +52,9 @@ pub async fn run(args: Args, json: bool, held: Held) -> anyhow::Result<()> {
     };
     let doors = (*ssh, *console);
     if json {
-        println!("{}", ready(&config, &made.config, doors, &people, &devices)?);
+        println!("{}", ready(&config, &made, doors, &people, &devices)?);
     } else {
-        print!("{}", greeting(&made.config, doors, &people, &devices, &config));
+        print!("{}", greeting(&made, doors, &people, &devices, &config));
     }
     serving.until_stopped(&made.config).await
 }
@@ -71,13 +71,15 @@ fn plan(args: &Args) -> init::Plan {
         administrator: hospital::administrator(),
         // The demonstration ends with its terminal: nobody waits a minute for sessions that are left.
         shutdown_grace_seconds: 2,
+        // Nothing here is worth guessing, and everybody wants to see it start.
+        work: 8,
     }
 }
 
 /// The one line of JSON that scripts wait for.
 fn ready(
     config: &Config,
-    config_path: &Path,
+    made: &init::Made,
     (ssh, console): (SocketAddr, SocketAddr),
     people: &[DemoPerson],
     devices: &[DemoDevice],
@@ -92,7 +94,8 @@ fn ready(
         },
         "console": { "url": format!("https://{console}"), "ca_file": ca_file(config)? },
         "data_dir": config.data_dir().canonicalize()?,
-        "config": config_path.canonicalize()?,
+        "config": made.config.canonicalize()?,
+        "recordings_passphrase": made.office_passphrase.as_str(),
         "people": people,
         "devices": devices.iter().map(DemoDevice::listing).collect::<Vec<_>>(),
     });
@@ -106,14 +109,14 @@ fn ca_file(config: &Config) -> std::io::Result<PathBuf> {
 
 /// What to type, for each kind of user.
 fn greeting(
-    config_path: &Path,
+    made: &init::Made,
     (ssh, console): (SocketAddr, SocketAddr),
     people: &[DemoPerson],
     devices: &[DemoDevice],
     config: &Config,
 ) -> String {
     let (host, port) = (ssh.ip(), ssh.port());
-    let path = config_path.canonicalize().unwrap_or_else(|_| config_path.to_owned());
+    let path = made.config.canonicalize().unwrap_or_else(|_| made.config.clone());
     let path = path.display();
     let program = std::env::current_exe().map_or_else(|_| "sekimori".to_owned(), |path| path.display().to_string());
     let zone = config.hospital.zone;
@@ -157,13 +160,14 @@ As the hospital:
   sekimori work list --as approver
   sekimori work approve pacs-update --as approver
 
-As the auditor:
+As the auditor (recordings are sealed; the passphrase is {passphrase}):
   sekimori session replay ID --as auditor
   sekimori ledger list --as auditor
   sekimori log list --as auditor
 
 ",
         ca = ca_file(config).unwrap_or_default().display(),
+        passphrase = made.office_passphrase.as_str(),
         web = devices.first().and_then(|device| device.ports.first()).copied().unwrap_or_default(),
     ));
     text

@@ -6,6 +6,7 @@ use crate::people::throttle::Throttle;
 use crate::seal::Sealing;
 use crate::seal::progress::Stall;
 use crate::session::live::Live;
+use crate::session::segments::Segments;
 use crate::session::{Caller, End};
 use crate::ssh::turns::Turns;
 use crate::store::{Store, StoreError};
@@ -52,6 +53,8 @@ pub struct Gate {
     pub sessions: TaskTracker,
     /// Seals events into the transparency log.
     pub sealing: Sealing,
+    /// Seals recordings whose sessions have ended.
+    pub segments: Segments,
     stopping: CancellationToken,
     killed: CancellationToken,
 }
@@ -95,6 +98,7 @@ impl Gate {
             turns: Turns::default(),
             sessions: TaskTracker::new(),
             sealing: Sealing::default(),
+            segments: Segments::default(),
             stopping: CancellationToken::new(),
             killed: CancellationToken::new(),
         }

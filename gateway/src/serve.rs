@@ -15,6 +15,7 @@ use chrono::Utc;
 use rustix::fs::FlockOperation;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sekimori_audit::event::{Actor, Event, Kind};
+use sekimori_audit::keys::Recipients;
 use sekimori_audit::recording::{Limits, Recordings};
 use sekimori_certs::host_ca::HostCa;
 use sekimori_certs::host_key::HostKeys;
@@ -88,11 +89,8 @@ pub async fn start(config: Config, held: Held) -> anyhow::Result<Serving> {
     close_what_a_crash_left_open(&parts).await?;
     let sealer = Sealer::open(&config, &parts.store).await?;
     let detail = json!({
-        "version": env!("CARGO_PKG_VERSION"), "addresses": addresses, "instance": parts.instance, "sandbox": held,
-        "log": sealer.checkpoint(),
-    let detail = json!({
         "version": env!("CARGO_PKG_VERSION"), "addresses": addresses, "console": console, "instance": parts.instance,
-        "sandbox": held,
+        "sandbox": held, "log": sealer.checkpoint(),
     });
     let seen = parts
         .store
@@ -100,8 +98,12 @@ pub async fn start(config: Config, held: Held) -> anyhow::Result<Serving> {
         .await
         .context("cannot record the start")?;
     let signals = Signals::heard().context("cannot listen for signals")?;
+    let recipients = recipients(&config)?;
+    // Nobody is let in yet: what is there was left behind.
+    let unsealed = parts.recordings.unsealed()?;
     let gate = Arc::new(Gate::new(config, parts));
     gate.sealing.spawn(gate.store.clone(), sealer);
+    gate.segments.spawn(gate.clone(), recipients, unsealed);
     tokio::spawn(live::watch(gate.clone(), seen));
     tokio::spawn(progress::watch(gate.clone()));
     let door = Arc::new(Door::default());
@@ -164,6 +166,7 @@ impl Serving {
             _ = terminate.recv() => gate.stop_now().await,
             _ = interrupt.recv() => gate.stop_now().await,
         }
+        gate.segments.finish().await;
         gate.store
             .record(Event {
                 detail: gate.sealing.progress.standing(),
@@ -249,6 +252,17 @@ async fn parts(config: &Config) -> anyhow::Result<Parts> {
         host_keys: HostKeys::load(&config.keys_dir())?.private_keys(),
         passwords: Passwords::new(PASSWORDS_AT_ONCE)?,
         instance: instance(),
+    })
+}
+
+/// Whom recordings are sealed to.
+fn recipients(config: &Config) -> anyhow::Result<Recipients> {
+    let path = config.recipients();
+    Recipients::read(&path).with_context(|| {
+        let file = path.display();
+        format!(
+            "without {file} no recording can be sealed: restore it, or make new keys with `sekimori recording-key make`"
+        )
     })
 }
 

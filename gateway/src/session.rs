@@ -11,6 +11,7 @@ pub mod live;
 pub mod pump;
 pub mod read_ahead;
 pub mod relay;
+pub mod segments;
 pub mod sftp_offer;
 mod supervise;
 mod telnet;

@@ -24,6 +24,8 @@ pub struct Demo {
     pub data_dir: PathBuf,
     /// What `--config` takes.
     pub config: PathBuf,
+    /// What opens sealed recordings.
+    pub recordings_passphrase: String,
     /// Who is there.
     pub people: Vec<DemoPerson>,
     /// The simulated equipment.
@@ -92,8 +94,11 @@ pub struct Gateway {
     pub log: Transcript,
     binary: PathBuf,
     server: Running,
-    _folder: TempDir,
+    folder: TempDir,
 }
+
+/// The name of that file.
+const PASSPHRASE: &str = "passphrase";
 
 /// What a gateway starts in, where it is not the usual.
 #[derive(Debug, Clone, Copy)]
@@ -149,7 +154,14 @@ impl Gateway {
             .wait_for("\n", crate::PATIENCE)
             .with_context(|| format!("sekimori demo does not become ready; it logged:\n{}", log.text()))?;
         let demo: Demo = serde_json::from_str(line.trim()).with_context(|| format!("not what was agreed: {line}"))?;
-        Ok(Self { demo, log, binary, server, _folder: folder })
+        std::fs::write(folder.path().join(PASSPHRASE), format!("{}\n", demo.recordings_passphrase))?;
+        Ok(Self { demo, log, binary, server, folder })
+    }
+
+    /// The file of the passphrase that opens sealed recordings.
+    #[must_use]
+    pub fn passphrase_file(&self) -> String {
+        self.folder.path().join(PASSPHRASE).display().to_string()
     }
 
     /// Where it listens for SSH.

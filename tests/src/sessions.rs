@@ -1,11 +1,13 @@
 //! What `sekimori session …` tells of the sessions that were, and the folders their recordings lie in.
 
 use crate::hospital::Hospital;
+use crate::process::{Input, run};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -89,7 +91,7 @@ impl Hospital {
         let end = Instant::now() + crate::PATIENCE;
         let mut before = None;
         while Instant::now() < end {
-            let sizes: Vec<u64> = entries(&self.recording(session)?)?
+            let sizes: Vec<u64> = entries(&self.working_folder(&session.id)?)?
                 .iter()
                 .map(|file| Ok(fs::metadata(file)?.len()))
                 .collect::<Result<_>>()?;
@@ -120,15 +122,78 @@ impl Hospital {
         Ok(events.iter().filter(|event| event.get("kind").and_then(Value::as_str) == Some(kind)).cloned().collect())
     }
 
-    /// The folder that a session's recording lies in: `recordings/YYYY/MM/DD/ID`.
+    /// The folder that a live session's recording lies in: `recordings/YYYY/MM/DD/ID`.
     ///
     /// # Errors
     /// There is none.
+    pub fn working_folder(&self, id: &str) -> Result<PathBuf> {
+        self.find(id).with_context(|| format!("no recording of session {id} in {}", self.recordings().display()))
+    }
+
+    /// The sealed recording of a session that has ended: `recordings/YYYY/MM/DD/ID.tar`.
+    ///
+    /// # Errors
+    /// There is none in time.
+    pub fn sealed(&self, id: &str) -> Result<PathBuf> {
+        let end = Instant::now() + crate::PATIENCE;
+        let name = format!("{id}.tar");
+        loop {
+            match self.find(&name) {
+                Ok(path) => return Ok(path),
+                Err(_) if Instant::now() < end => thread::sleep(Duration::from_millis(50)),
+                Err(fault) => return Err(fault.context(format!("session {id} is not sealed"))),
+            }
+        }
+    }
+
+    /// A folder with what was recorded: of a session that has ended, its sealed recording opened and unpacked; of a live
+    /// one, its working folder.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be opened.
     pub fn recording(&self, session: &Session) -> Result<PathBuf> {
-        self.recording_folders()?
-            .into_iter()
-            .find(|folder| folder.ends_with(&session.id))
-            .with_context(|| format!("no recording of session {} in {}", session.id, self.recordings().display()))
+        if session.closed.is_none() && self.find(&format!("{}.tar", session.id)).is_err() {
+            return self.working_folder(&session.id);
+        }
+        let opened = self.workstation.folder().join("opened");
+        let folder = opened.join(&session.id);
+        if !folder.is_dir() {
+            self.sealed(&session.id)?;
+            fs::create_dir_all(&opened)?;
+            let archive = opened.join(format!("{}.tar", session.id)).display().to_string();
+            self.open_recording(&session.id, &archive)?;
+            let mut tar = Command::new("tar");
+            tar.arg("-xf").arg(&archive).arg("-C").arg(&opened);
+            run(&mut tar, Input::Nothing, crate::PATIENCE)?.success()?;
+        }
+        Ok(folder)
+    }
+
+    /// `session export --opened`, with the passphrase that opens recordings.
+    ///
+    /// # Errors
+    /// The command fails.
+    pub fn open_recording(&self, id: &str, archive: &str) -> Result<()> {
+        let passphrase = self.gateway.passphrase_file();
+        let export = ["session", "export", id, "--opened", "--out", archive, "--passphrase-file", &passphrase];
+        self.gateway.act(&self.auditor, &export)?;
+        Ok(())
+    }
+
+    /// `session replay --text`, with the passphrase that opens recordings.
+    ///
+    /// # Errors
+    /// The command fails.
+    pub fn replayed(&self, id: &str) -> Result<String> {
+        let passphrase = self.gateway.passphrase_file();
+        let replay = ["--as", &self.auditor, "session", "replay", id, "--text", "--passphrase-file", &passphrase];
+        Ok(self.gateway.command(&replay, Input::Nothing)?.success()?.text())
+    }
+
+    fn find(&self, name: &str) -> Result<PathBuf> {
+        let all = self.recording_folders()?;
+        let found = all.iter().find(|path| path.file_name().is_some_and(|found| found == name));
+        found.cloned().with_context(|| format!("no {name} among {all:?}"))
     }
 
     /// Where recordings lie.
@@ -137,7 +202,7 @@ impl Hospital {
         self.gateway.demo.data_dir.join("recordings")
     }
 
-    /// The folders of all recordings.
+    /// All recordings: folders of live sessions, and sealed ones.
     ///
     /// # Errors
     /// They cannot be read.

@@ -158,8 +158,7 @@ fn a_device_with_a_menu_instead_of_a_shell() -> Result<()> {
     hospital.await_session(|session| session.closed.is_some())?;
     let sessions = hospital.sessions()?;
     let first = sessions.last().context("no session")?;
-    let replay = ["--as", &hospital.auditor, "session", "replay", &first.id, "--text"];
-    let text = hospital.gateway.command(&replay, Input::Nothing)?.success()?.text();
+    let text = hospital.replayed(&first.id)?;
     ensure!(text.contains("tube temperature normal"), "{text}");
     Ok(())
 }

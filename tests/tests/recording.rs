@@ -73,9 +73,13 @@ fn what_was_shown_is_on_record_after_kill_9() -> Result<()> {
     ensure!(run(&mut grep, Input::Nothing, PATIENCE)?.code == Some(0), "line {last} was shown, and is not on record");
     // The command line reads what a dead gateway left.
     let id = folder.file_name().and_then(|name| name.to_str()).context("no session id")?;
-    let replay =
-        hospital.gateway.command(&["--as", &hospital.auditor, "session", "replay", id, "--text"], Input::Nothing)?;
-    ensure!(replay.success()?.text().contains(&format!("line-{last}-")));
+    ensure!(hospital.replayed(id)?.contains(&format!("line-{last}-")), "before it is sealed");
+    // The next start closes and seals it, as far as it goes.
+    let _gateway = hospital.gateway.serve_again()?;
+    hospital.sealed(id)?;
+    ensure!(hospital.replayed(id)?.contains(&format!("line-{last}-")), "once it is sealed");
+    let session = hospital.closed_session()?;
+    ensure!(session.reason.as_deref() == Some("crash"), "{session:?}");
     Ok(())
 }
 
@@ -88,12 +92,9 @@ fn invariant_10_viewing_and_exporting_are_on_record() -> Result<()> {
 
     let archive = hospital.workstation.folder().join("session.tar");
     let auditor = &hospital.auditor;
-    hospital
-        .gateway
-        .command(&["--as", auditor, "session", "replay", &session.id, "--text"], Input::Nothing)?
-        .success()?;
-    let path = archive.display().to_string();
-    hospital.gateway.act(auditor, &["session", "export", &session.id, "--out", &path])?;
+    hospital.sealed(&session.id)?;
+    hospital.replayed(&session.id)?;
+    hospital.open_recording(&session.id, &archive.display().to_string())?;
     for kind in ["recording.viewed", "recording.exported"] {
         let events = hospital.events(kind)?;
         let [event] = events.as_slice() else { anyhow::bail!("not one {kind}: {events:?}") };

@@ -36,8 +36,7 @@ fn a_terminal_by_telnet_is_shown_recorded_and_replayed() -> Result<()> {
         "{played:?}"
     );
     ensure!(played.output.contains("\u{1b}[31m関守\u{1b}[0m\r\n"), "{played:?}");
-    let replay = ["--as", &hospital.auditor, "session", "replay", &session.id, "--text"];
-    let text = hospital.gateway.command(&replay, Input::Nothing)?.success()?.text();
+    let text = hospital.replayed(&session.id)?;
     ensure!(text.contains("RESIZED") && !text.contains('\u{1b}'), "{text}");
     nowhere(&hospital, Telnetd::PASSWORD, &screen)?;
 

@@ -38,10 +38,7 @@ fn a_terminal_session_is_shown_recorded_and_replayed(database: Database) -> Resu
     grep.args(["-r", "never-shown-7431"]).arg(hospital.recording(&session)?);
     ensure!(run(&mut grep, Input::Nothing, PATIENCE)?.code == Some(1), "what was typed unseen is on record");
 
-    let replay = hospital
-        .gateway
-        .command(&["--as", &hospital.auditor, "session", "replay", &session.id, "--text"], Input::Nothing)?;
-    let text = replay.success()?.text();
+    let text = hospital.replayed(&session.id)?;
     ensure!(text.contains("関守") && text.contains("RESIZED") && !text.contains('\u{1b}'), "{text}");
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! Members are append-only and hashed as they are stored, so that ending a session does not read them again.
 //! Every call here may block: only the recording's own writer thread makes them.
 
-use super::values::MemberEntry;
+use super::values::{FORMAT_VERSION, MemberEntry};
 use crate::error::RecordingError;
 use aws_lc_rs::digest::{Context, SHA256};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -109,6 +109,34 @@ pub(super) fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> Result<(),
     }
     written?;
     sync_folder(folder)
+}
+
+/// The names of a working folder's members: its files, and those of its folder of kept copies.
+pub(crate) fn names_in(folder: &Path) -> Result<Vec<String>, RecordingError> {
+    let mut names = files_in(folder, "")?;
+    if folder.join("files").is_dir() {
+        names.extend(files_in(&folder.join("files"), "files/")?);
+    }
+    Ok(names)
+}
+
+fn files_in(folder: &Path, prefix: &str) -> Result<Vec<String>, RecordingError> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(RecordingError::storage("list", folder))? {
+        let entry = entry.map_err(RecordingError::storage("list", folder))?;
+        let kind = entry.file_type().map_err(RecordingError::storage("look at", &entry.path()))?;
+        match entry.file_name().into_string() {
+            // A manifest that a crash kept from its name.
+            Ok(name) if name == ".manifest.json.partial" => {}
+            Ok(name) if kind.is_dir() && prefix.is_empty() && name == "files" => {}
+            Ok(name) if kind.is_file() => names.push(format!("{prefix}{name}")),
+            _ => {
+                let reason = format!("it is no member of a version {FORMAT_VERSION} recording");
+                return Err(RecordingError::Altered { path: entry.path(), reason });
+            }
+        }
+    }
+    Ok(names)
 }
 
 /// Lowercase hexadecimal.

@@ -16,7 +16,7 @@
 //! channels are synced to the disk as they close. The first failure to write ends the recording: [`Recording::failed`]
 //! fires, and every tap refuses from then on.
 //!
-//! Hashes are over what is stored. Sealing and retention belong to whoever stores the folder away.
+//! When a session has ended its folder is sealed ([`sealed`]) and taken away; a crash leaves it to the next start.
 
 mod cast;
 mod channel;
@@ -29,6 +29,7 @@ mod member;
 mod pcapng;
 mod scp;
 mod scp_command;
+pub(crate) mod sealed;
 mod sftp;
 mod stream;
 mod tap;
@@ -37,6 +38,7 @@ mod values;
 pub use crate::error::RecordingError;
 pub use lines::{Entry, Line, Request, Stream};
 pub use scp_command::ScpCommand;
+pub use sealed::{Piece, SEALED_VERSION, Sealed, SealedIndex, SealedMember, Stored, piece_name, seal, sealed_path};
 pub use tap::Tap;
 pub use values::{
     ChannelEntry, ChannelKind, Direction, ExitStatus, FORMAT_VERSION, Forward, Manifest, MemberEntry, Output,
@@ -45,8 +47,8 @@ pub use values::{
 
 use channel::Channel;
 use chrono::{DateTime, Utc};
-pub(crate) use member::hex;
 use member::{Member, create_folder, sync_folder, write_whole};
+pub(crate) use member::{hex, names_in};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,6 +94,22 @@ impl Recordings {
         self.root.join(opened.format("%Y/%m/%d").to_string()).join(session.to_string())
     }
 
+    /// The working folders that are there: of live sessions, and of those whose recording was not sealed yet. Those that
+    /// a crash left before anything was recorded in them are taken away. Blocks.
+    ///
+    /// # Errors
+    /// [`RecordingError::Storage`] if the folder of recordings cannot be read.
+    pub fn unsealed(&self) -> Result<Vec<PathBuf>, RecordingError> {
+        let mut folders = vec![self.root.clone()];
+        // Years, months, days, sessions.
+        for _ in 0..4 {
+            folders = folders.iter().map(|folder| folders_in(folder)).collect::<Result<Vec<_>, _>>()?.concat();
+        }
+        folders.retain(|folder| folder.join("session.json").exists() || std::fs::remove_dir(folder).is_err());
+        folders.sort();
+        Ok(folders)
+    }
+
     /// Starts a recording: its folder and `session.json` are on the disk when this returns.
     ///
     /// # Errors
@@ -131,6 +149,21 @@ impl Recordings {
     }
 }
 
+/// Who, where and what for of the recording in a working folder.
+///
+/// # Errors
+/// [`RecordingError::Storage`], or [`RecordingError::Damaged`] if it is torn.
+pub fn head_in(folder: &Path) -> Result<SessionHead, RecordingError> {
+    let path = folder.join("session.json");
+    let bytes = std::fs::read(&path).map_err(RecordingError::storage("read", &path))?;
+    let file: values::HeadFile = serde_json::from_slice(&bytes).map_err(|fault| RecordingError::Damaged {
+        path,
+        format: "session head",
+        reason: fault.to_string(),
+    })?;
+    Ok(file.head)
+}
+
 /// Writes `session.json` and makes it and all folders above it durable.
 fn write_head(root: &Path, folder: &Path, head: &SessionHead) -> Result<MemberEntry, RecordingError> {
     use std::os::unix::fs::PermissionsExt;
@@ -164,6 +197,12 @@ impl Recording {
     #[must_use]
     pub fn session(&self) -> Uuid {
         self.shared.head.session
+    }
+
+    /// Who, where, what for.
+    #[must_use]
+    pub fn head(&self) -> &SessionHead {
+        &self.shared.head
     }
 
     /// Where it is written.
@@ -341,6 +380,13 @@ impl Shared {
         let manifest_sha256 = hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &json).as_ref());
         Ok(Summary { manifest, manifest_sha256, size })
     }
+}
+
+fn folders_in(folder: &Path) -> Result<Vec<PathBuf>, RecordingError> {
+    let entries = std::fs::read_dir(folder).map_err(RecordingError::storage("list", folder))?;
+    let entries = entries.collect::<Result<Vec<_>, _>>().map_err(RecordingError::storage("list", folder))?;
+    let folders = entries.iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    Ok(folders.map(std::fs::DirEntry::path).collect())
 }
 
 fn sync_folder_if_there(folder: &Path) -> Result<(), RecordingError> {

@@ -1,10 +1,13 @@
 //! Reads asciicast v3 as a stream, our own codes included (`recording::cast` lists them).
 
 use super::lines::LineReader;
+use super::source::Source;
 use crate::error::RecordingError;
+use crate::recording::sealed::screen::Snapshot;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The header of a terminal's recording.
@@ -56,11 +59,88 @@ pub enum Happening {
     Other(String, String),
 }
 
+/// A terminal's recording: where it is, and how long.
+#[derive(Debug, Clone)]
+pub struct Cast {
+    source: Place,
+    length: Option<Duration>,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    File(PathBuf),
+    Member(Source, String),
+}
+
+impl Cast {
+    /// A `.cast` by itself.
+    #[must_use]
+    pub fn file(path: &Path) -> Self {
+        Self { source: Place::File(path.to_owned()), length: None }
+    }
+
+    /// A member of a recording; `length` if it is known.
+    pub(super) fn member(source: &Source, name: String, length: Option<Duration>) -> Self {
+        Self { source: Place::Member(source.clone(), name), length }
+    }
+
+    /// Reads it from its beginning.
+    ///
+    /// # Errors
+    /// As [`CastReader::open`].
+    pub fn open(&self) -> Result<CastReader, RecordingError> {
+        match &self.source {
+            Place::File(path) => CastReader::open(path),
+            Place::Member(source, name) => CastReader::of(source, name),
+        }
+    }
+
+    /// Reads it from the last moment at or before `to` for which the screen is known: its beginning, at least. Of a
+    /// sealed recording one piece is opened.
+    ///
+    /// # Errors
+    /// As [`CastReader::open`].
+    pub fn open_before(&self, to: Duration) -> Result<CastReader, RecordingError> {
+        if let Place::Member(source, name) = &self.source
+            && let Some((snapshot, bytes)) = source.open_before(name, to)?
+        {
+            return Ok(CastReader::after(snapshot, source.label(name), bytes));
+        }
+        self.open()
+    }
+
+    /// The last such moment, its beginning aside.
+    #[must_use]
+    pub fn screen_before(&self, to: Duration) -> Option<Duration> {
+        match &self.source {
+            Place::File(_) => None,
+            Place::Member(source, name) => source.screen_before(name, to),
+        }
+    }
+
+    /// How long it is. One that is not known to have ended is read to its end.
+    ///
+    /// # Errors
+    /// As [`CastReader::next_event`].
+    pub fn length(&self) -> Result<Duration, RecordingError> {
+        if let Some(length) = self.length {
+            return Ok(length);
+        }
+        let mut reader = self.open()?;
+        let mut length = Duration::ZERO;
+        while let Some(event) = reader.next_event()? {
+            length = event.at;
+        }
+        Ok(length)
+    }
+}
+
 /// A terminal's recording, read event by event.
 pub struct CastReader {
     lines: LineReader,
     header: CastHeader,
     micros: u64,
+    screen: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -85,7 +165,15 @@ impl CastReader {
     /// # Errors
     /// [`RecordingError::Storage`], or [`RecordingError::Damaged`] if it is no asciicast v3.
     pub fn open(path: &Path) -> Result<Self, RecordingError> {
-        let mut lines = LineReader::open(path)?;
+        Self::read(LineReader::open(path)?)
+    }
+
+    /// The same for a member of a recording.
+    pub(super) fn of(source: &Source, name: &str) -> Result<Self, RecordingError> {
+        Self::read(LineReader::of(source, name)?)
+    }
+
+    fn read(mut lines: LineReader) -> Result<Self, RecordingError> {
         let parsed = match lines.next_line()? {
             Some(line) => serde_json::from_slice::<HeaderLine>(line).map_err(|error| error.to_string()),
             None => Err("it has no header".to_owned()),
@@ -95,14 +183,36 @@ impl CastReader {
             return Err(lines.damaged("asciicast v3", &format!("it is version {}", line.version)));
         }
         let opened = line.timestamp.and_then(|seconds| DateTime::from_timestamp(seconds, 0)).unwrap_or_default();
+        let precise = lines.next_line()?.map(precise_opening);
+        if precise == Some(None) {
+            lines.once_more();
+        }
         let header = CastHeader {
             cols: line.term.cols,
             rows: line.term.rows,
             term: line.term.kind,
             command: line.command,
-            opened: precise_opening(path).unwrap_or(opened),
+            opened: precise.flatten().unwrap_or(opened),
         };
-        Ok(Self { lines, header, micros: 0 })
+        Ok(Self { lines, header, micros: 0, screen: None })
+    }
+
+    /// Goes on after a screen.
+    fn after(snapshot: Snapshot, path: PathBuf, bytes: Box<dyn Read + Send>) -> Self {
+        let Snapshot { micros, cols, rows, screen } = snapshot;
+        let header = CastHeader { cols, rows, term: None, command: None, opened: DateTime::default() };
+        Self { lines: LineReader::new(path, bytes), header, micros, screen: Some(screen) }
+    }
+
+    /// What draws the screen at the moment from which this reads; `None` at the beginning, and when it was taken.
+    pub fn take_screen(&mut self) -> Option<String> {
+        self.screen.take()
+    }
+
+    /// The moment up to which this has read.
+    #[must_use]
+    pub fn position(&self) -> Duration {
+        Duration::from_micros(self.micros)
     }
 
     /// The header.
@@ -173,9 +283,6 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// The opening time in the comment under the header of recordings of ours.
-fn precise_opening(path: &Path) -> Option<DateTime<Utc>> {
-    let mut lines = LineReader::open(path).ok()?;
-    lines.next_line().ok()??;
-    let comment = std::str::from_utf8(lines.next_line().ok()??).ok()?;
-    comment.strip_prefix("# sekimori 1: ")?.rsplit(' ').next()?.parse().ok()
+fn precise_opening(line: &[u8]) -> Option<DateTime<Utc>> {
+    std::str::from_utf8(line).ok()?.strip_prefix("# sekimori 1: ")?.rsplit(' ').next()?.parse().ok()
 }

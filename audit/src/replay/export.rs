@@ -1,10 +1,13 @@
-//! Takes a recording elsewhere: a tar of its folder, each member checked against the manifest while it is written.
+//! Takes a recording elsewhere: the sealed tar as it is, or a tar of its members as they were before sealing. Each is
+//! checked while it is written.
 //!
-//! Any `tar` opens it. Exporting to [`std::io::sink`] verifies a recording in place.
+//! Any `tar` opens both. Exporting to [`std::io::sink`] verifies a recording in place.
 
 use super::index::{open, read_manifest};
+use super::source::Source;
 use crate::error::RecordingError;
-use crate::recording::{FORMAT_VERSION, MemberEntry};
+use crate::recording::sealed::{INDEX, piece_name, read_index};
+use crate::recording::{MemberEntry, hex};
 use aws_lc_rs::digest::{Context, SHA256};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,38 +19,99 @@ use tar::{Builder, EntryType, Header};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Exported {
-    /// Members written, the manifest included.
+    /// Members written, the manifest or index included.
     pub members: usize,
     /// Their bytes.
     pub bytes: u64,
-    /// Whether there was a manifest, and everything agreed with it. Without one (a session that is live, or was torn
-    /// off) the members are as they were found.
+    /// Whether there was a manifest or index, and everything agreed with it. Without one (a session that is live, or was
+    /// torn off) the members are as they were found.
     pub verified: bool,
 }
 
-/// Writes the recording in `folder` to `out` as a tar; all names in it begin with the session's.
+/// Writes a recording's members, opened, to `out` as a tar; all names in it begin with the session's.
 ///
 /// # Errors
 /// [`RecordingError::Altered`] if a member differs from the manifest, is missing, or is not in it; what was written so
-/// far is then no export. Otherwise [`RecordingError::Storage`] or [`RecordingError::Damaged`].
-pub fn export(folder: &Path, out: impl Write) -> Result<Exported, RecordingError> {
-    let index = open(folder)?;
-    let manifest = read_manifest(folder)?;
+/// far is then no export. Otherwise [`RecordingError::Storage`], [`RecordingError::Damaged`] or
+/// [`RecordingError::Locked`].
+pub fn export(source: impl Into<Source>, out: impl Write) -> Result<Exported, RecordingError> {
+    let index = open(source)?;
+    let manifest = read_manifest(&index.source)?;
     let expected: Option<BTreeMap<&str, &MemberEntry>> =
         manifest.as_ref().map(|manifest| manifest.members.iter().map(|entry| (entry.name.as_str(), entry)).collect());
     let modified = manifest.as_ref().map_or(index.head.opened, |manifest| manifest.ended).timestamp();
     let mut archive = Archive { tar: Builder::new(out), prefix: index.head.session.to_string(), modified, bytes: 0 };
-    let found = names_in(folder)?;
+    let found = names_in_order(&index.source)?;
     if let Some(expected) = &expected {
-        check_names(folder, &found, expected)?;
+        check_names(&index.source, &found, expected)?;
     }
     for name in &found {
         let entry = expected.as_ref().and_then(|expected| expected.get(name.as_str()).copied());
-        archive.add(folder, name, entry)?;
+        archive.add(&index.source, name, entry)?;
     }
     let mut out = archive.tar.into_inner().map_err(to_archive)?;
     out.flush().map_err(to_archive)?;
     Ok(Exported { members: found.len(), bytes: archive.bytes, verified: manifest.is_some() })
+}
+
+/// Copies a sealed recording to `out`, every byte of it; each member is compared with the index. Nobody's key is needed.
+///
+/// # Errors
+/// [`RecordingError::Altered`] if a member differs from the index, is missing, or is not in it; what was written so far
+/// is then no export. Otherwise [`RecordingError::Storage`] or [`RecordingError::Damaged`].
+pub fn export_sealed(path: &Path, out: impl Write) -> Result<Exported, RecordingError> {
+    let (index, stored_index) = read_index(path)?;
+    let pieces = index.members.iter().flat_map(|member| {
+        let numbered = member.pieces.iter().enumerate();
+        numbered.map(|(number, piece)| (piece_name(&member.name, number), piece.at, piece.size, piece.sha256.as_str()))
+    });
+    let mut expected: BTreeMap<String, (u64, u64, &str)> =
+        pieces.map(|(name, at, size, sha256)| (format!("{}/{name}", index.session), (at, size, sha256))).collect();
+    let index_name = format!("{}/{INDEX}", index.session);
+    let file = File::open(path).map_err(RecordingError::storage("open", path))?;
+    let mut archive = tar::Archive::new(Copied { inner: file, out });
+    let (mut members, mut bytes) = (0, 0);
+    let reading = || RecordingError::storage("read", path);
+    for entry in archive.entries().map_err(reading())? {
+        let mut entry = entry.map_err(reading())?;
+        let name = entry.path().map_err(reading())?.to_string_lossy().into_owned();
+        let altered = |reason: &str| RecordingError::Altered { path: path.join(&name), reason: reason.to_owned() };
+        let at = entry.raw_file_position();
+        let mut hashed = Hashed { inner: &mut entry, hash: Context::new(&SHA256) };
+        let size = io::copy(&mut hashed, &mut io::sink()).map_err(reading())?;
+        let sha256 = hex(hashed.hash.finish().as_ref());
+        let as_expected = match expected.remove(&name) {
+            Some(known) => known == (at, size, sha256.as_str()),
+            None if name == index_name => sha256 == stored_index.sha256,
+            None => return Err(altered("it is not in the index")),
+        };
+        if !as_expected {
+            return Err(altered("it differs from the index"));
+        }
+        members += 1;
+        bytes += size;
+    }
+    if let Some(missing) = expected.keys().next() {
+        return Err(RecordingError::Altered { path: path.join(missing), reason: "it is missing".to_owned() });
+    }
+    let mut copied = archive.into_inner();
+    io::copy(&mut copied, &mut io::sink()).map_err(reading())?;
+    copied.out.flush().map_err(to_archive)?;
+    Ok(Exported { members, bytes, verified: true })
+}
+
+/// Copies what is read through it.
+struct Copied<R, W> {
+    inner: R,
+    out: W,
+}
+
+impl<R: Read, W: Write> Read for Copied<R, W> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.out.write_all(buffer.get(..count).unwrap_or_default())?;
+        Ok(count)
+    }
 }
 
 struct Archive<W: Write> {
@@ -58,11 +122,11 @@ struct Archive<W: Write> {
 }
 
 impl<W: Write> Archive<W> {
-    fn add(&mut self, folder: &Path, name: &str, entry: Option<&MemberEntry>) -> Result<(), RecordingError> {
-        let path = folder.join(name);
-        let file = File::open(&path).map_err(RecordingError::storage("open", &path))?;
+    fn add(&mut self, source: &Source, name: &str, entry: Option<&MemberEntry>) -> Result<(), RecordingError> {
+        let path = source.label(name);
+        let file = source.open(name)?;
         // The size of the opening: a live member may grow while it is read.
-        let size = file.metadata().map_err(RecordingError::storage("look at", &path))?.len();
+        let size = source.size(name)?;
         if let Some(entry) = entry
             && entry.size != size
         {
@@ -76,8 +140,8 @@ impl<W: Write> Archive<W> {
         let mut hashed = Hashed { inner: file.take(size), hash: Context::new(&SHA256) };
         self.tar
             .append_data(&mut header, format!("{}/{name}", self.prefix), &mut hashed)
-            .map_err(RecordingError::storage("export", &path))?;
-        let sha256 = crate::recording::hex(hashed.hash.finish().as_ref());
+            .map_err(RecordingError::reading(&path))?;
+        let sha256 = hex(hashed.hash.finish().as_ref());
         if let Some(entry) = entry
             && entry.sha256 != sha256
         {
@@ -103,11 +167,8 @@ impl<R: Read> Read for Hashed<R> {
 }
 
 /// All members by name, `session.json` first and the manifest second: a reader of the tar needs them first.
-fn names_in(folder: &Path) -> Result<Vec<String>, RecordingError> {
-    let mut names = files_in(folder, "")?;
-    if folder.join("files").is_dir() {
-        names.extend(files_in(&folder.join("files"), "files/")?);
-    }
+fn names_in_order(source: &Source) -> Result<Vec<String>, RecordingError> {
+    let mut names = source.names()?;
     names.sort_by_key(|name| {
         let rank = ["session.json", "manifest.json"].iter().position(|first| first == name).unwrap_or(2);
         (rank, name.clone())
@@ -115,32 +176,17 @@ fn names_in(folder: &Path) -> Result<Vec<String>, RecordingError> {
     Ok(names)
 }
 
-fn files_in(folder: &Path, prefix: &str) -> Result<Vec<String>, RecordingError> {
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(RecordingError::storage("list", folder))? {
-        let entry = entry.map_err(RecordingError::storage("list", folder))?;
-        let kind = entry.file_type().map_err(RecordingError::storage("look at", &entry.path()))?;
-        let name = entry.file_name().into_string();
-        match name {
-            // A manifest that a crash kept from its name.
-            Ok(name) if name == ".manifest.json.partial" => {}
-            Ok(name) if kind.is_dir() && prefix.is_empty() && name == "files" => {}
-            Ok(name) if kind.is_file() => names.push(format!("{prefix}{name}")),
-            _ => {
-                return Err(altered(&entry.path(), format!("it is no member of a version {FORMAT_VERSION} recording")));
-            }
-        }
-    }
-    Ok(names)
-}
-
-fn check_names(folder: &Path, found: &[String], expected: &BTreeMap<&str, &MemberEntry>) -> Result<(), RecordingError> {
+fn check_names(
+    source: &Source,
+    found: &[String],
+    expected: &BTreeMap<&str, &MemberEntry>,
+) -> Result<(), RecordingError> {
     if let Some(missing) = expected.keys().find(|name| !found.iter().any(|found| found == *name)) {
-        return Err(altered(&folder.join(missing), "it is missing".to_owned()));
+        return Err(altered(&source.label(missing), "it is missing".to_owned()));
     }
     let unlisted = found.iter().find(|name| *name != "manifest.json" && !expected.contains_key(name.as_str()));
     match unlisted {
-        Some(name) => Err(altered(&folder.join(name), "it is not in the manifest".to_owned())),
+        Some(name) => Err(altered(&source.label(name), "it is not in the manifest".to_owned())),
         None => Ok(()),
     }
 }

@@ -3,13 +3,13 @@
 use super::cast::{CastEvent, CastReader};
 use super::index::{members_of, next_line_of, read_manifest};
 use super::lines::LineReader;
+use super::source::Source;
 use crate::error::RecordingError;
-use crate::recording::{Line, Manifest, Stream};
+use crate::recording::{Line, Manifest, Stream, sealed_path};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How often a live recording is looked at.
@@ -31,11 +31,13 @@ pub enum Seen {
     Bytes(u32, Stream, Vec<u8>),
     /// The session ended; nothing follows.
     Ended(Box<Manifest>),
+    /// The session ended, and its recording was sealed before all of it was seen here; nothing follows.
+    Sealed,
 }
 
 /// A recording's place up to which it was seen.
 pub struct Follower {
-    folder: PathBuf,
+    source: Source,
     members: BTreeMap<String, Member>,
     ended: bool,
 }
@@ -43,14 +45,14 @@ pub struct Follower {
 enum Member {
     Cast(u32, Box<CastReader>),
     Lines(u32, Box<LineReader>),
-    Bytes(u32, Stream, File, PathBuf),
+    Bytes(u32, Stream, Box<dyn Read + Send>, PathBuf),
 }
 
 impl Follower {
-    /// Begins at the beginning of the recording in a folder.
+    /// Begins at the beginning of a recording.
     #[must_use]
-    pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), members: BTreeMap::new(), ended: false }
+    pub fn new(source: impl Into<Source>) -> Self {
+        Self { source: source.into(), members: BTreeMap::new(), ended: false }
     }
 
     /// What was written since the last look, at most some MiB; empty if nothing was. Reads the disk and never waits for
@@ -64,12 +66,19 @@ impl Follower {
             return Ok(seen);
         }
         // Read before the members: once it is there, nothing more is written to them.
-        let manifest = read_manifest(&self.folder)?;
-        self.find_members(&mut seen)?;
+        let manifest = read_manifest(&self.source)?;
+        if let Err(fault) = self.find_members(&mut seen) {
+            self.ended = !self.source.path().exists() && sealed_path(self.source.path()).exists();
+            if !self.ended {
+                return Err(fault);
+            }
+        }
         for member in self.members.values_mut() {
             member.read(&mut seen)?;
         }
-        if let (Some(manifest), true) = (manifest, seen.is_empty()) {
+        if self.ended {
+            seen.push(Seen::Sealed);
+        } else if let (Some(manifest), true) = (manifest, seen.is_empty()) {
             self.ended = true;
             seen.push(Seen::Ended(Box::new(manifest)));
         }
@@ -77,12 +86,12 @@ impl Follower {
     }
 
     fn find_members(&mut self, seen: &mut Vec<Seen>) -> Result<(), RecordingError> {
-        for (channel, names) in members_of(&self.folder)? {
+        for (channel, names) in members_of(&self.source)? {
             for name in names {
                 if self.members.contains_key(&name) {
                     continue;
                 }
-                if let Some(member) = Member::open(&self.folder.join(&name), channel)? {
+                if let Some(member) = Member::open(&self.source, &name, channel)? {
                     if let Member::Cast(_, cast) = &member {
                         seen.push(Seen::Terminal(channel, cast.header().cols, cast.header().rows));
                     }
@@ -96,15 +105,12 @@ impl Follower {
 
 impl Member {
     /// Opens a member that can be followed; one whose header is not written yet is found at the next look.
-    fn open(path: &Path, channel: u32) -> Result<Option<Self>, RecordingError> {
-        let bytes = |stream| {
-            let file = File::open(path).map_err(RecordingError::storage("open", path))?;
-            Ok(Some(Self::Bytes(channel, stream, file, path.to_owned())))
-        };
-        let empty = std::fs::metadata(path).map_err(RecordingError::storage("look at", path))?.len() == 0;
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("cast") if !empty => Ok(Some(Self::Cast(channel, Box::new(CastReader::open(path)?)))),
-            Some("jsonl") => Ok(Some(Self::Lines(channel, Box::new(LineReader::open(path)?)))),
+    fn open(source: &Source, name: &str, channel: u32) -> Result<Option<Self>, RecordingError> {
+        let bytes = |stream| Ok(Some(Self::Bytes(channel, stream, source.open(name)?, source.label(name))));
+        let empty = source.size(name)? == 0;
+        match name.rsplit_once('.').map(|(_, extension)| extension) {
+            Some("cast") if !empty => Ok(Some(Self::Cast(channel, Box::new(CastReader::of(source, name)?)))),
+            Some("jsonl") => Ok(Some(Self::Lines(channel, Box::new(LineReader::of(source, name)?)))),
             Some("stdin") => bytes(Stream::Stdin),
             Some("stdout") => bytes(Stream::Stdout),
             Some("stderr") => bytes(Stream::Stderr),
@@ -119,7 +125,7 @@ impl Member {
                 Self::Lines(channel, lines) => next_line_of(lines)?.map(|line| Seen::Line(*channel, line)),
                 Self::Bytes(channel, stream, file, path) => {
                     let mut piece = vec![0; PIECE];
-                    let count = file.read(&mut piece).map_err(RecordingError::storage("read", path))?;
+                    let count = file.read(&mut piece).map_err(RecordingError::reading(path))?;
                     piece.truncate(count);
                     (count > 0).then_some(Seen::Bytes(*channel, *stream, piece))
                 }
@@ -137,13 +143,13 @@ impl Member {
 ///
 /// # Errors
 /// As [`Follower::look`].
-pub fn follow(folder: &Path, mut each: impl FnMut(Seen) -> ControlFlow<()>) -> Result<(), RecordingError> {
-    let mut follower = Follower::new(folder);
+pub fn follow(source: impl Into<Source>, mut each: impl FnMut(Seen) -> ControlFlow<()>) -> Result<(), RecordingError> {
+    let mut follower = Follower::new(source);
     loop {
         let seen = follower.look()?;
         let nothing = seen.is_empty();
         for piece in seen {
-            let last = matches!(piece, Seen::Ended(_));
+            let last = matches!(piece, Seen::Ended(_) | Seen::Sealed);
             if each(piece).is_break() || last {
                 return Ok(());
             }

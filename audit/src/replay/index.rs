@@ -1,19 +1,23 @@
 //! What is in a recording: head, channels, transfers, end. Works for sessions that are live or were torn off, too.
 
-use super::cast::{CastReader, Happening};
+use super::cast::{Cast, CastReader, Happening};
 use super::lines::LineReader;
+use super::source::Source;
 use crate::error::RecordingError;
-use crate::recording::{ChannelKind, Entry, ExitStatus, FORMAT_VERSION, Line, Manifest, SessionHead, Transfer};
+use crate::recording::{
+    ChannelEntry, ChannelKind, Entry, ExitStatus, FORMAT_VERSION, Line, Manifest, SessionHead, Transfer,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
 
 /// A recording, opened for reading.
 #[derive(Debug, Clone)]
 pub struct Index {
-    /// Its folder.
-    pub folder: PathBuf,
+    /// Where it is.
+    pub source: Source,
     /// Who, where, what for.
     pub head: SessionHead,
     /// The manifest; `None` while the session is live, and for good if the gateway was killed.
@@ -45,52 +49,52 @@ pub struct ChannelSummary {
     pub members: Vec<String>,
 }
 
-/// Opens the recording in a folder.
+/// Opens a recording: a working folder, or a sealed one with what opens it.
 ///
 /// # Errors
 /// [`RecordingError::Storage`] if a member cannot be read, [`RecordingError::Damaged`] if one cannot be understood or is
-/// of a newer version.
-pub fn open(folder: &Path) -> Result<Index, RecordingError> {
-    let head: Versioned<SessionHead> = read_json(&folder.join("session.json"), "session head")?;
-    check_version(head.version, &folder.join("session.json"))?;
-    let manifest = read_manifest(folder)?;
+/// of a newer version, [`RecordingError::Locked`] if it is sealed to others.
+pub fn open(source: impl Into<Source>) -> Result<Index, RecordingError> {
+    let source = source.into();
+    let head: Versioned<SessionHead> = read_json(&source, "session.json", "session head")?;
+    check_version(head.version, &source.label("session.json"))?;
+    let manifest = read_manifest(&source)?;
     let mut channels = Vec::new();
     let mut transfers = Vec::new();
-    for (channel, members) in members_of(folder)? {
-        if let Some(summary) = summary_of(folder, channel, members, &mut transfers)? {
+    for (channel, members) in members_of(&source)? {
+        let listed = manifest.as_ref().and_then(|manifest| manifest.channels.iter().find(|one| one.channel == channel));
+        if let Some(summary) = summary_of(&source, channel, members, listed, &mut transfers)? {
             channels.push(summary);
         }
     }
-    Ok(Index { folder: folder.to_owned(), head: head.value, manifest, channels, transfers })
+    Ok(Index { source, head: head.value, manifest, channels, transfers })
 }
 
 impl Index {
-    /// The `.cast` of a channel that was a terminal.
+    /// A channel that was a terminal.
     #[must_use]
-    pub fn cast_of(&self, channel: u32) -> Option<PathBuf> {
+    pub fn cast_of(&self, channel: u32) -> Option<Cast> {
         let found = self.channels.iter().find(|summary| summary.channel == channel)?;
-        (found.kind == ChannelKind::Terminal).then(|| self.folder.join(format!("{channel:05}.cast")))
+        let length = found.closed.and_then(|closed| (closed - found.opened).to_std().ok());
+        let cast = || Cast::member(&self.source, format!("{channel:05}.cast"), length);
+        (found.kind == ChannelKind::Terminal).then(cast)
     }
 }
 
 /// The manifest, once it is there.
-pub(super) fn read_manifest(folder: &Path) -> Result<Option<Manifest>, RecordingError> {
-    let path = folder.join("manifest.json");
-    if !path.exists() {
+pub(super) fn read_manifest(source: &Source) -> Result<Option<Manifest>, RecordingError> {
+    if !source.has("manifest.json") {
         return Ok(None);
     }
-    let manifest: Manifest = read_json(&path, "manifest")?;
-    check_version(manifest.version, &path)?;
+    let manifest: Manifest = read_json(source, "manifest.json", "manifest")?;
+    check_version(manifest.version, &source.label("manifest.json"))?;
     Ok(Some(manifest))
 }
 
 /// The members of each channel by its number, kept copies aside.
-pub(super) fn members_of(folder: &Path) -> Result<BTreeMap<u32, Vec<String>>, RecordingError> {
+pub(super) fn members_of(source: &Source) -> Result<BTreeMap<u32, Vec<String>>, RecordingError> {
     let mut channels: BTreeMap<u32, Vec<String>> = BTreeMap::new();
-    let entries = std::fs::read_dir(folder).map_err(RecordingError::storage("list", folder))?;
-    for entry in entries {
-        let entry = entry.map_err(RecordingError::storage("list", folder))?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
+    for name in source.names()? {
         if let Some(channel) = name.split_once('.').and_then(|(number, _)| number.parse().ok()) {
             channels.entry(channel).or_default().push(name);
         }
@@ -100,23 +104,35 @@ pub(super) fn members_of(folder: &Path) -> Result<BTreeMap<u32, Vec<String>>, Re
 }
 
 fn summary_of(
-    folder: &Path,
+    source: &Source,
     channel: u32,
     members: Vec<String>,
+    listed: Option<&ChannelEntry>,
     transfers: &mut Vec<Transfer>,
 ) -> Result<Option<ChannelSummary>, RecordingError> {
-    let named = |extension: &str| members.iter().find(|name| name.ends_with(extension)).map(|name| folder.join(name));
-    let (cast, lines) = (named(".cast"), named(".jsonl"));
-    match (cast, lines) {
-        (Some(cast), _) => terminal_summary(&cast, channel, members).map(Some),
-        (None, Some(lines)) => lines_summary(&lines, members, transfers),
+    let named = |extension: &str| members.iter().find(|name| name.ends_with(extension)).cloned();
+    match (named(".cast"), named(".jsonl"), listed) {
+        // A terminal's own end is far away; the manifest says the same.
+        (Some(_), _, Some(entry)) => Ok(Some(of_entry(entry, members))),
+        (Some(cast), _, None) => terminal_summary(source, &cast, channel, members).map(Some),
+        (None, Some(lines), _) => lines_summary(source, &lines, members, transfers),
         // Bytes whose first line was torn off.
-        (None, None) => Ok(None),
+        (None, None, _) => Ok(None),
     }
 }
 
-fn terminal_summary(path: &Path, channel: u32, members: Vec<String>) -> Result<ChannelSummary, RecordingError> {
-    let mut reader = CastReader::open(path)?;
+fn of_entry(entry: &ChannelEntry, members: Vec<String>) -> ChannelSummary {
+    let ChannelEntry { channel, kind, command, opened, closed, exit, reason, .. } = entry.clone();
+    ChannelSummary { channel, kind, command, opened, closed: Some(closed), exit, reason, members }
+}
+
+fn terminal_summary(
+    source: &Source,
+    name: &str,
+    channel: u32,
+    members: Vec<String>,
+) -> Result<ChannelSummary, RecordingError> {
+    let mut reader = CastReader::of(source, name)?;
     let (opened, command) = (reader.header().opened, reader.header().command.clone());
     let kind = ChannelKind::Terminal;
     let mut summary =
@@ -139,16 +155,17 @@ fn terminal_summary(path: &Path, channel: u32, members: Vec<String>) -> Result<C
 }
 
 fn lines_summary(
-    path: &Path,
+    source: &Source,
+    name: &str,
     members: Vec<String>,
     transfers: &mut Vec<Transfer>,
 ) -> Result<Option<ChannelSummary>, RecordingError> {
-    let mut reader = LineReader::open(path)?;
+    let mut reader = LineReader::of(source, name)?;
     let Some(first) = next_line_of(&mut reader)? else { return Ok(None) };
     let Entry::Open { version, channel, kind, command, forward } = first.entry else {
         return Err(reader.damaged("channel lines", "it does not begin with the opening"));
     };
-    check_version(version, path)?;
+    check_version(version, &source.label(name))?;
     let destination = forward.map(|forward| format!("{}:{}", forward.destination, forward.destination_port));
     let command = command.or(destination);
     let opened = first.at;
@@ -184,9 +201,15 @@ struct Versioned<T> {
     value: T,
 }
 
-fn read_json<T: DeserializeOwned>(path: &Path, format: &'static str) -> Result<T, RecordingError> {
-    let bytes = std::fs::read(path).map_err(RecordingError::storage("read", path))?;
-    serde_json::from_slice(&bytes).map_err(|error| damaged(path, format, error.to_string()))
+/// The most that is read of a member in JSON.
+const MOST_JSON_BYTES: u64 = 64 << 20;
+
+fn read_json<T: DeserializeOwned>(source: &Source, name: &str, format: &'static str) -> Result<T, RecordingError> {
+    let path = source.label(name);
+    let mut bytes = Vec::new();
+    let member = source.open(name)?;
+    member.take(MOST_JSON_BYTES).read_to_end(&mut bytes).map_err(RecordingError::reading(&path))?;
+    serde_json::from_slice(&bytes).map_err(|error| damaged(&path, format, error.to_string()))
 }
 
 fn check_version(version: u32, path: &Path) -> Result<(), RecordingError> {

@@ -13,13 +13,16 @@ mod keys;
 mod lines;
 mod player;
 mod safe;
+mod sealed;
+mod source;
 mod transcript;
 
-pub use cast::{CastEvent, CastHeader, CastReader, Happening};
-pub use export::{Exported, export};
+pub use cast::{Cast, CastEvent, CastHeader, CastReader, Happening};
+pub use export::{Exported, export, export_sealed};
 pub use follow::{Follower, Seen, follow};
 pub use index::{ChannelSummary, Index, open};
 pub use lines::LineReader;
 pub use player::{Options, play};
 pub use safe::SafeOutput;
+pub use source::Source;
 pub use transcript::{TranscriptLine, print_text, transcript};

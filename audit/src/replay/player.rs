@@ -3,13 +3,13 @@
 //! The recording's bytes reach the terminal through [`SafeOutput`] only. Where standard output is no terminal, its text
 //! is printed instead, without times and without control sequences.
 
-use super::cast::{CastEvent, CastReader, Happening};
+use super::cast::{Cast, CastEvent, CastReader, Happening};
 use super::keys::{Key, Keyboard};
 use super::safe::SafeOutput;
 use super::transcript::print_text;
 use crate::error::RecordingError;
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -35,19 +35,19 @@ const RESTORE: &str = "\u{1b}[!p\u{1b}[0m\u{1b}[?1049l\u{1b}[?25h\u{1b}[?7h\u{1b
 /// A full reset, before the screen is drawn anew.
 const RESET: &str = "\u{1b}c";
 
-/// Plays a `.cast` on standard output: space pauses, arrows seek 5 seconds, `[` and `]` a minute, digits to tenths, `.`
+/// Plays a terminal's recording on standard output: space pauses, arrows seek 5 seconds, `[` and `]` a minute, digits to tenths, `.`
 /// steps, `q` ends. Blocks until the end.
 ///
 /// # Errors
 /// [`RecordingError::Storage`] or [`RecordingError::Damaged`] for the recording; [`RecordingError::Storage`] when the
 /// terminal cannot be written to.
-pub fn play(path: &Path, options: Options) -> Result<(), RecordingError> {
+pub fn play(cast: &Cast, options: Options) -> Result<(), RecordingError> {
     let mut stdout = std::io::stdout().lock();
     if !stdout.is_terminal() {
-        return print_text(path, &mut stdout);
+        return print_text(cast, &mut stdout);
     }
     let keyboard = Keyboard::take().map_err(RecordingError::storage("take", Path::new("the keyboard")))?;
-    let mut player = Player::open(path, options, &mut stdout)?;
+    let mut player = Player::open(cast, options, &mut stdout)?;
     let played = player.run(keyboard.as_ref().map(Keyboard::keys));
     // Also after an error: the terminal is the viewer's.
     player.write(RESTORE)?;
@@ -56,7 +56,7 @@ pub fn play(path: &Path, options: Options) -> Result<(), RecordingError> {
 
 /// A recording in play.
 struct Player<W> {
-    path: PathBuf,
+    cast: Cast,
     options: Options,
     reader: CastReader,
     output: SafeOutput,
@@ -77,23 +77,28 @@ enum Waited {
 }
 
 impl<W: Write> Player<W> {
-    fn open(path: &Path, options: Options, screen: W) -> Result<Self, RecordingError> {
+    fn open(cast: &Cast, options: Options, screen: W) -> Result<Self, RecordingError> {
         let speed = if options.speed.is_finite() && options.speed > 0.0 { options.speed } else { 1.0 };
-        let mut reader = CastReader::open(path)?;
+        let mut reader = cast.open_before(options.start_at)?;
+        let drawn = reader.take_screen();
+        let position = reader.position();
         let next = reader.next_event()?;
         let size = (reader.header().cols, reader.header().rows);
         let mut player = Self {
-            path: path.to_owned(),
+            cast: cast.clone(),
             options: Options { speed, ..options },
             reader,
             output: SafeOutput::default(),
             screen,
             next,
-            position: Duration::ZERO,
-            length: length_of(path)?,
+            position,
+            length: cast.length()?,
             size,
             paused: false,
         };
+        if let Some(drawn) = drawn {
+            player.draw(&drawn)?;
+        }
         player.seek(options.start_at)?;
         Ok(player)
     }
@@ -152,20 +157,29 @@ impl<W: Write> Player<W> {
         }
     }
 
-    /// Goes to a moment. What lies behind is drawn anew from the beginning, at once.
+    /// Goes to a moment. What lies behind is drawn anew, at once: from the last screen that is known before it.
     fn seek(&mut self, to: Duration) -> Result<(), RecordingError> {
         let to = to.min(self.length);
-        if to < self.position {
-            self.reader = CastReader::open(&self.path)?;
+        if to < self.position || self.cast.screen_before(to).is_some_and(|screen| screen > self.position) {
+            self.reader = self.cast.open_before(to)?;
+            let drawn = self.reader.take_screen().unwrap_or_default();
+            self.size = (self.reader.header().cols, self.reader.header().rows);
             self.next = self.reader.next_event()?;
-            self.output = SafeOutput::default();
-            self.write(RESET)?;
+            self.draw(&drawn)?;
         }
         while self.next.as_ref().is_some_and(|event| event.at < to) {
             self.show_next()?;
         }
         self.position = to;
         Ok(())
+    }
+
+    /// Draws a whole screen in place of what was there.
+    fn draw(&mut self, screen: &str) -> Result<(), RecordingError> {
+        self.output = SafeOutput::default();
+        self.write(RESET)?;
+        let safe = self.output.filter(screen);
+        self.write(&safe)
     }
 
     fn show_next(&mut self) -> Result<(), RecordingError> {
@@ -199,15 +213,6 @@ impl<W: Write> Player<W> {
     }
 }
 
-fn length_of(path: &Path) -> Result<Duration, RecordingError> {
-    let mut reader = CastReader::open(path)?;
-    let mut length = Duration::ZERO;
-    while let Some(event) = reader.next_event()? {
-        length = event.at;
-    }
-    Ok(length)
-}
-
 fn clock(time: Duration) -> String {
     let seconds = time.as_secs();
     format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
@@ -230,7 +235,7 @@ mod tests {
         keys.iter().for_each(|key| send.send(*key).unwrap());
         drop(send);
         let mut screen = Vec::new();
-        Player::open(&path, options, &mut screen).unwrap().run(Some(&receive)).unwrap();
+        Player::open(&Cast::file(&path), options, &mut screen).unwrap().run(Some(&receive)).unwrap();
         String::from_utf8(screen).unwrap()
     }
 

@@ -3,14 +3,14 @@
 //! It is made from the raw output, not from an emulated screen: a program left in the alternate screen would hide all
 //! that follows. Where the cursor jumps, a line ends, so that words far apart on the screen do not run together.
 
-use super::cast::{CastReader, Happening};
+use super::cast::{Cast, CastReader, Happening};
 use super::escape::{Parser, Token};
 use super::index::{Index, next_line_of};
 use super::lines::LineReader;
+use super::source::Source;
 use crate::error::RecordingError;
 use crate::recording::{ChannelKind, Direction, Entry, Stream, Transfer};
 use chrono::{DateTime, TimeDelta, Utc};
-use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -40,21 +40,23 @@ pub fn transcript(
         let channel = summary.channel;
         let mut lines = |at, text| each(TranscriptLine { at, channel, text });
         match summary.kind {
-            ChannelKind::Terminal => of_cast(&index.folder.join(format!("{channel:05}.cast")), &mut lines)?,
-            ChannelKind::Exec => of_exec(&index.folder, channel, &mut lines)?,
-            ChannelKind::Sftp => of_lines(&index.folder.join(format!("{channel:05}.sftp.jsonl")), &mut lines)?,
-            ChannelKind::Forward => of_lines(&index.folder.join(format!("{channel:05}.forward.jsonl")), &mut lines)?,
+            ChannelKind::Terminal => {
+                of_cast(CastReader::of(&index.source, &format!("{channel:05}.cast"))?, &mut lines)?;
+            }
+            ChannelKind::Exec => of_exec(&index.source, channel, &mut lines)?,
+            ChannelKind::Sftp => of_lines(&index.source, &format!("{channel:05}.sftp.jsonl"), &mut lines)?,
+            ChannelKind::Forward => of_lines(&index.source, &format!("{channel:05}.forward.jsonl"), &mut lines)?,
         }
     }
     Ok(())
 }
 
-/// Prints the text of one `.cast`, without times.
+/// Prints the text of one terminal, without times.
 ///
 /// # Errors
 /// As [`transcript`]; [`RecordingError::Storage`] when `out` cannot be written to.
-pub fn print_text(path: &Path, out: &mut impl Write) -> Result<(), RecordingError> {
-    of_cast(path, &mut |_, text| {
+pub fn print_text(cast: &Cast, out: &mut impl Write) -> Result<(), RecordingError> {
+    of_cast(cast.open()?, &mut |_, text| {
         writeln!(out, "{text}").map_err(RecordingError::storage("write to", Path::new("the output")))
     })?;
     out.flush().map_err(RecordingError::storage("write to", Path::new("the output")))
@@ -63,8 +65,7 @@ pub fn print_text(path: &Path, out: &mut impl Write) -> Result<(), RecordingErro
 /// Whoever takes lines: their time and text.
 type Taker<'a> = dyn FnMut(DateTime<Utc>, String) -> Result<(), RecordingError> + 'a;
 
-fn of_cast(path: &Path, take: &mut Taker<'_>) -> Result<(), RecordingError> {
-    let mut reader = CastReader::open(path)?;
+fn of_cast(mut reader: CastReader, take: &mut Taker<'_>) -> Result<(), RecordingError> {
     let opened = reader.header().opened;
     let mut text = Stripped::default();
     let mut at = opened;
@@ -79,8 +80,8 @@ fn of_cast(path: &Path, take: &mut Taker<'_>) -> Result<(), RecordingError> {
     text.give_out(take)
 }
 
-fn of_lines(path: &Path, take: &mut Taker<'_>) -> Result<(), RecordingError> {
-    let mut reader = LineReader::open(path)?;
+fn of_lines(source: &Source, name: &str, take: &mut Taker<'_>) -> Result<(), RecordingError> {
+    let mut reader = LineReader::of(source, name)?;
     while let Some(line) = next_line_of(&mut reader)? {
         match line.entry {
             Entry::Notice { text } => take(line.at, format!("[{}]", text.trim()))?,
@@ -97,9 +98,10 @@ fn of_lines(path: &Path, take: &mut Taker<'_>) -> Result<(), RecordingError> {
 }
 
 /// A command's output, in the order of its lines of times; what stands after the last of them has its time.
-fn of_exec(folder: &Path, channel: u32, take: &mut Taker<'_>) -> Result<(), RecordingError> {
-    let mut reader = LineReader::open(&folder.join(format!("{channel:05}.exec.jsonl")))?;
-    let mut outputs = [Stream::Stdout, Stream::Stderr].map(|stream| ExecOutput::open(folder, channel, stream));
+fn of_exec(source: &Source, channel: u32, take: &mut Taker<'_>) -> Result<(), RecordingError> {
+    let mut reader = LineReader::of(source, &format!("{channel:05}.exec.jsonl"))?;
+    let mut outputs =
+        [ExecOutput::open(source, channel, Stream::Stdout)?, ExecOutput::open(source, channel, Stream::Stderr)?];
     let mut at = DateTime::default();
     while let Some(line) = next_line_of(&mut reader)? {
         at = line.at;
@@ -125,18 +127,19 @@ fn of_exec(folder: &Path, channel: u32, take: &mut Taker<'_>) -> Result<(), Reco
 /// One output of a command, read along with its times.
 struct ExecOutput {
     stream: Stream,
-    file: Option<File>,
+    file: Option<Box<dyn Read + Send>>,
     text: Stripped,
     /// The beginning of a character that the last piece cut off.
     pending: Vec<u8>,
 }
 
 impl ExecOutput {
-    fn open(folder: &Path, channel: u32, stream: Stream) -> Self {
+    fn open(source: &Source, channel: u32, stream: Stream) -> Result<Self, RecordingError> {
         let extension = if stream == Stream::Stderr { "stderr" } else { "stdout" };
+        let name = format!("{channel:05}.{extension}");
         // A command that wrote nothing has no such member.
-        let file = File::open(folder.join(format!("{channel:05}.{extension}"))).ok();
-        Self { stream, file, text: Stripped::default(), pending: Vec::new() }
+        let file = if source.has(&name) { Some(source.open(&name)?) } else { None };
+        Ok(Self { stream, file, text: Stripped::default(), pending: Vec::new() })
     }
 
     fn advance(&mut self, at: DateTime<Utc>, bytes: u64, take: &mut Taker<'_>) -> Result<(), RecordingError> {
@@ -144,8 +147,7 @@ impl ExecOutput {
         let mut part = file.take(bytes);
         let mut buffer = vec![0; 64 * 1024];
         loop {
-            let count =
-                part.read(&mut buffer).map_err(RecordingError::storage("read", Path::new("a command's output")))?;
+            let count = part.read(&mut buffer).map_err(RecordingError::reading(Path::new("a command's output")))?;
             if count == 0 {
                 return Ok(());
             }

@@ -10,6 +10,7 @@ use crate::seal::status::{State, Status};
 use crate::store::Protocol;
 use chrono::Utc;
 use sekimori_audit::event::Kind;
+use sekimori_audit::keys::Recipients;
 use sekimori_certs::host_ca::HostCa;
 use sekimori_certs::host_key::HostKeys;
 use sekimori_certs::ssh_ca::UserCa;
@@ -104,6 +105,13 @@ fn files(context: &Context, checks: &mut Vec<Check>) {
             Err(fault) => fail(what, fault.to_string()),
         });
     }
+    checks.push(match Recipients::read(&config.recipients()) {
+        Ok(_) => ok("keys of recordings", "recordings are sealed to the audit office and to the recovery key".into()),
+        Err(fault) => fail(
+            "keys of recordings",
+            format!("{fault}: restore the file, or make keys with `sekimori recording-key make`"),
+        ),
+    });
     checks.push(match crate::serve::master_key(config) {
         Ok(_) => ok("master key", "is readable by its owner only".into()),
         Err(fault) => fail("master key", fault.to_string()),

@@ -11,6 +11,7 @@ use crate::store::Store;
 use chrono::Utc;
 use chrono_tz::Tz;
 use sekimori_audit::event::{Actor, Event, Kind};
+use sekimori_audit::keys;
 use sekimori_certs::host_ca::HostCa;
 use sekimori_certs::host_key::HostKeys;
 use sekimori_certs::secret::MasterKey;
@@ -64,6 +65,10 @@ pub struct Args {
     /// Write the recovery sheet to this file (mode 0600) instead of printing it
     #[arg(long, value_name = "FILE")]
     recovery_sheet: Option<PathBuf>,
+    /// Write the audit office's sheet, with the passphrase that opens recordings, to this file (mode 0600) instead of
+    /// printing it
+    #[arg(long, value_name = "FILE")]
+    auditor_sheet: Option<PathBuf>,
 }
 
 /// What is to be made.
@@ -86,14 +91,18 @@ pub struct Plan {
     pub administrator: Person,
     /// How long SIGTERM leaves sessions to end by themselves, in seconds.
     pub shutdown_grace_seconds: u64,
+    /// The work that guessing a passphrase of the audit office takes, as scrypt's log2(N).
+    pub work: u8,
 }
 
 /// What was made.
 pub struct Made {
     /// The configuration file.
     pub config: PathBuf,
-    /// The recovery sheet: whoever has it can open the sealed secrets.
+    /// The recovery sheet: whoever has it can open the sealed secrets and the recordings.
     pub recovery_sheet: Zeroizing<String>,
+    /// The passphrase of the audit office's identity.
+    pub office_passphrase: Zeroizing<String>,
 }
 
 /// Asks for the password, makes everything, and hands over the recovery sheet.
@@ -124,6 +133,7 @@ pub async fn run(args: Args, json: bool) -> Result<(), CliError> {
         database: args.database,
         administrator,
         shutdown_grace_seconds: 60,
+        work: keys::WORK,
     };
     let made = make(&plan).await?;
     set_password(&made.config, &args.admin, password).await?;
@@ -132,9 +142,17 @@ pub async fn run(args: Args, json: bool) -> Result<(), CliError> {
         None if json => {}
         None => output::print_text(&made.recovery_sheet)?,
     }
+    let sheet = auditor_sheet(&plan, &made);
+    match &args.auditor_sheet {
+        Some(path) => write_new(path, sheet.as_bytes())?,
+        None if json => {}
+        None => output::print_text(&sheet)?,
+    }
     let config = made.config.display();
     if json {
-        return output::print_json(&json!({ "config": made.config, "recovery_sheet": args.recovery_sheet }));
+        return output::print_json(&json!({
+            "config": made.config, "recovery_sheet": args.recovery_sheet, "auditor_sheet": args.auditor_sheet,
+        }));
     }
     output::print_text(&format!(
         "Made {config}.\nNext: sekimori --config {config} doctor\n      sekimori --config {config} serve\n"
@@ -189,6 +207,7 @@ async fn make_in(plan: &Plan) -> Result<Made, CliError> {
     let mut recovery_sheet = recovery_sheet(plan, &master_key, &host_keys, &authorities)?;
     // On paper from the first day: a verifier key that lies only on this machine proves nothing.
     recovery_sheet.push_str(&format!("記録の検証鍵 / verifier key of the log:\n    {verifier}\n\n"));
+    let office_passphrase = make_recording_keys(&config, plan.work, &mut recovery_sheet)?;
     let database = config.database().map_err(CliError::Usage)?;
     let administrator = &plan.administrator;
     let actor = Actor::person(administrator.id.clone());
@@ -197,8 +216,44 @@ async fn make_in(plan: &Plan) -> Result<Made, CliError> {
     store.add_person(administrator, event(Kind::PersonAdd)).await?;
     store.close().await;
     write_new(&config.data_dir().join(ADMINISTRATOR), format!("{}\n", administrator.id).as_bytes())?;
-    Ok(Made { config: path, recovery_sheet })
+    Ok(Made { config: path, recovery_sheet, office_passphrase })
 }
+
+/// Makes the keys that recordings are sealed to. The recovery key's secret half goes on the sheet and nowhere else; the
+/// office's lies under the passphrase that is returned.
+///
+/// # Errors
+/// When a file cannot be made, as when there are keys already.
+pub fn make_recording_keys(config: &Config, work: u8, sheet: &mut String) -> Result<Zeroizing<String>, CliError> {
+    make_folder(&config.recording_keys_dir())?;
+    let (made, passphrase) = (keys::make(), keys::passphrase()?);
+    made.recipients.write(&config.recipients())?;
+    made.office.write(&config.recording_keys_dir().join(OFFICE), &passphrase, work)?;
+    sheet.push_str("操作記録の復旧鍵 / recovery key of the recordings (an age identity):\n\n    ");
+    sheet.push_str(&made.recovery.to_text());
+    sheet.push('\n');
+    Ok(passphrase)
+}
+
+/// What the audit office keeps: who has it can open every recording.
+fn auditor_sheet(plan: &Plan, made: &Made) -> Zeroizing<String> {
+    let mut sheet = Zeroizing::new(String::with_capacity(SHEET_BYTES));
+    sheet.push_str(&format!(
+        "関守 Sekimori  監査担当者の控え / the audit office's sheet\n\n病院 / hospital: {}\n\n\
+         操作記録を開くパスフレーズ / passphrase that opens recordings:\n\n    ",
+        output::visible(&plan.hospital)
+    ));
+    sheet.push_str(&made.office_passphrase);
+    sheet.push_str(
+        "\n\n監査担当者だけに渡し、この機器には保存しないでください。紛失したときは復旧シートの復旧鍵で開けます。\n\
+         For the auditors only, and not to be kept on this machine. If it is lost, the recovery key on the recovery sheet \
+         opens recordings.\n\n",
+    );
+    sheet
+}
+
+/// The first identity file of the audit office.
+pub const OFFICE: &str = "office.age";
 
 fn configuration(plan: &Plan) -> Result<String, CliError> {
     let text = |value: &str| serde_json::to_string(value).map_err(|fault| CliError::Failed(fault.to_string()));
@@ -299,6 +354,7 @@ mod tests {
                 language: Language::Ja,
             },
             shutdown_grace_seconds: 60,
+            work: 2,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Verbs about sessions: list, show, cut. Looking at recordings is in `viewing`.
 
+pub mod unlock;
 mod viewing;
 
 use super::context::Context;
@@ -7,12 +8,13 @@ use super::error::CliError;
 use super::output;
 use crate::store::{Cutting, SessionFilter, SessionRow, Store};
 use sekimori_audit::event::{Event, Kind};
-use sekimori_audit::recording::Direction;
+use sekimori_audit::recording::{Direction, RecordingError, SealedIndex, sealed_path};
 use sekimori_audit::replay;
 use sekimori_policy::authority::Act;
 use sekimori_policy::id::{DeviceId, PersonId, VendorId};
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use unlock::Unlock;
 
 /// Verbs about sessions. An ID may be shortened to a beginning that no other has.
 #[derive(Debug, clap::Subcommand)]
@@ -62,14 +64,21 @@ pub enum Command {
         /// Print all text with its times instead
         #[arg(long)]
         text: bool,
+        #[command(flatten)]
+        unlock: Unlock,
     },
-    /// Write the whole recording as a tar file, after checking it against its manifest
+    /// Write the whole recording as a tar file, sealed as it is, after checking every byte of it
     Export {
         /// The session's ID
         id: String,
         /// The file to write; it must not exist
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+        /// Open it first: the file holds the recording in clear
+        #[arg(long)]
+        opened: bool,
+        #[command(flatten)]
+        unlock: Unlock,
     },
     /// Follow a live session as it happens; Ctrl-C ends the watching, not the session
     Watch {
@@ -109,11 +118,12 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
             list(&filter, context).await
         }
         Command::Show { id } => show(&id, context).await,
-        Command::Replay { id, channel, speed, idle_limit, at, text } => {
+        Command::Replay { id, channel, speed, idle_limit, at, text, unlock } => {
             let how = viewing::How { channel, speed, idle_limit, at, text };
-            viewing::replay(&id, how, context).await
+            viewing::replay(&id, how, &unlock, context).await
         }
-        Command::Export { id, out } => viewing::export(&id, &out, context).await,
+        Command::Export { id, out, opened: false, .. } => viewing::export(&id, &out, context).await,
+        Command::Export { id, out, opened: true, unlock } => viewing::export_opened(&id, &out, &unlock, context).await,
         Command::Watch { id } => viewing::watch(&id, context).await,
         Command::Cut { id: Some(id), reason, .. } => cut(&id, &reason, context).await,
         Command::Cut { id: None, person, vendor, device, everyone: _, reason } => {
@@ -188,32 +198,28 @@ async fn show(id: &str, context: &Context) -> Result<(), CliError> {
     let store = context.store().await?;
     let row = store.session(id).await?;
     let session = row.opening.id;
-    let folder = folder(&row, context)?;
-    let index = replay::open(&folder);
+    let (recording, index) = looked_at(&row, context)?;
     let channels = store.channels(session).await?;
     let transfers: Vec<Value> = match &index {
         // The recording knows transfers of a live session, and of one that a crash ended, as well.
-        Ok(index) => index.transfers.iter().map(|transfer| json!(transfer)).collect(),
-        Err(_) => store.transfers(session).await?,
+        Looked::InClear(index) => index.transfers.iter().map(|transfer| json!(transfer)).collect(),
+        Looked::Sealed { .. } | Looked::Unreadable(_) => store.transfers(session).await?,
     };
     let events = store.events_of_session(session).await?;
     let mut value = listing(&row);
     if let Value::Object(fields) = &mut value {
-        fields.insert("channels".into(), json!(index.as_ref().map(|index| index.channels.clone()).unwrap_or_default()));
+        fields.insert("channels".into(), json!(index.channels()));
         fields.insert("opened_channels".into(), json!(channels));
         fields.insert("transfers".into(), json!(transfers));
-        fields.insert("recording".into(), json!(folder));
-        fields.insert("whole".into(), json!(index.as_ref().is_ok_and(|index| index.manifest.is_some())));
+        fields.insert("recording".into(), json!(recording));
+        fields.insert("sealed".into(), json!(matches!(index, Looked::Sealed { .. })));
+        fields.insert("whole".into(), json!(index.is_whole()));
         fields.insert("events".into(), json!(events.iter().map(|event| event.seq).collect::<Vec<_>>()));
     }
     output::one(context, &value, || describe(&row, &index, context))
 }
 
-fn describe(
-    row: &SessionRow,
-    index: &Result<replay::Index, sekimori_audit::recording::RecordingError>,
-    context: &Context,
-) -> String {
+fn describe(row: &SessionRow, index: &Looked, context: &Context) -> String {
     let opening = &row.opening;
     let mut lines = vec![
         format!("セッション: {}", opening.id),
@@ -226,7 +232,7 @@ fn describe(
         None => lines.push("終了:       接続中".into()),
     }
     match index {
-        Ok(index) => {
+        Looked::InClear(index) => {
             for channel in &index.channels {
                 let command = channel.command.as_deref().map(output::visible).unwrap_or_default();
                 lines.push(format!("チャネル {}: {:?} {command}", channel.channel, channel.kind));
@@ -247,9 +253,51 @@ fn describe(
                 lines.push("操作記録:   途中で途切れています（異常終了）".into());
             }
         }
-        Err(fault) => lines.push(format!("操作記録:   読めません: {fault}")),
+        Looked::Sealed { whole } => {
+            let torn = if *whole { "" } else { "（途中で途切れています）" };
+            lines.push(format!("操作記録:   封印済み{torn}。内容は sekimori session replay {} --text", opening.id));
+        }
+        Looked::Unreadable(fault) => lines.push(format!("操作記録:   読めません: {fault}")),
     }
     lines.join("\n")
+}
+
+/// What a recording tells without anybody's key.
+enum Looked {
+    /// It is not sealed yet.
+    InClear(Box<replay::Index>),
+    /// It is; `whole` says that its session was closed in order.
+    Sealed {
+        whole: bool,
+    },
+    Unreadable(RecordingError),
+}
+
+impl Looked {
+    fn channels(&self) -> &[replay::ChannelSummary] {
+        if let Self::InClear(index) = self { &index.channels } else { &[] }
+    }
+
+    fn is_whole(&self) -> bool {
+        match self {
+            Self::InClear(index) => index.manifest.is_some(),
+            Self::Sealed { whole } => *whole,
+            Self::Unreadable(_) => false,
+        }
+    }
+}
+
+fn looked_at(row: &SessionRow, context: &Context) -> Result<(PathBuf, Looked), CliError> {
+    let folder = folder(row, context)?;
+    let sealed = sealed_path(&folder);
+    if !sealed.exists() {
+        let looked = replay::open(&folder).map_or_else(Looked::Unreadable, |index| Looked::InClear(Box::new(index)));
+        return Ok((folder, looked));
+    }
+    let whole = |index: SealedIndex| index.members.iter().any(|member| member.name == "manifest.json");
+    let looked =
+        SealedIndex::read(&sealed).map_or_else(Looked::Unreadable, |index| Looked::Sealed { whole: whole(index) });
+    Ok((sealed, looked))
 }
 
 /// Where the session's recording is.

@@ -7,9 +7,9 @@ use super::progress::{self, Progress};
 use crate::config::Config;
 use crate::store::{Store, StoreError, Unsealed};
 use anyhow::Context as _;
-use sekimori_audit::event::Kind;
-use sekimori_audit::log::leaf::KEY_ROTATED;
-use sekimori_audit::log::{Checkpoint, Leaf, LogError, Reader, SigningKey, Writer};
+use sekimori_audit::event::{Event, Kind};
+use sekimori_audit::log::leaf::{KEY_ROTATED, SEGMENT};
+use sekimori_audit::log::{Checkpoint, Hash, Leaf, LogError, Reader, SigningKey, Writer};
 use sekimori_certs::log_key::LogKey;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -187,6 +187,9 @@ impl Sealer {
                 None => Leaf::of_event(OTHER_KEY_ROTATED, None, number, event.at, &event.salt, &event.body),
             });
         }
+        if event.kind == SEGMENT {
+            return segment(event, number);
+        }
         Ok(Leaf::of_event(&event.kind, event.session, number, event.at, &event.salt, &event.body))
     }
 
@@ -194,6 +197,20 @@ impl Sealer {
         let keys = self.keys.iter().map(keys::signing).collect::<Result<_, _>>()?;
         let (folder, known) = (self.folder.clone(), self.known.clone());
         blocking(move || Writer::open(&folder, keys, Some(&known))).await
+    }
+}
+
+/// The leaf of a segment: its body is what lies sealed in the recording, as the event says.
+fn segment(event: &Unsealed, number: u64) -> Result<Leaf, StoreError> {
+    let damaged = |reason: &str| StoreError::damaged("event", event.seq, reason);
+    let told: Event = serde_json::from_str(&event.body).map_err(|fault| damaged(&fault.to_string()))?;
+    let length = told.detail.get("size").and_then(serde_json::Value::as_u64);
+    let hash = told.detail.get("sha256").and_then(serde_json::Value::as_str).and_then(Hash::from_hex);
+    match (length, hash) {
+        (Some(length), Some(hash)) => {
+            Ok(Leaf { kind: event.kind.clone(), session: event.session, number, time: event.at, length, hash })
+        }
+        _ => Err(damaged("it names no size and hash of a segment")),
     }
 }
 

@@ -130,6 +130,7 @@ fn changes_facts(kind: Kind) -> bool {
             | Kind::LogKeyRotated
             | Kind::LogStalled
             | Kind::LogResumed
+            | Kind::RecordingKey
             | Kind::RecordingSegment
             | Kind::RecordingSealed
             | Kind::RecordingPurged

@@ -69,6 +69,14 @@ impl Db {
         Ok(Tx { open: Some(Open::Turn(self.turns.take().await?)), home: self.home.clone() })
     }
 
+    /// One statement that is a change of its own.
+    pub(super) async fn run_alone(&self, sql: &'static str, args: Vec<Arg>) -> Result<u64, StoreError> {
+        let mut tx = self.write().await?;
+        let touched = tx.run(sql, args).await?;
+        tx.commit().await?;
+        Ok(touched)
+    }
+
     /// Lets go of every connection.
     pub(super) async fn close(&self) {
         match &self.pools {

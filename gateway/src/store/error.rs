@@ -137,7 +137,7 @@ impl StoreError {
         Self::Invalid { what, id: id.to_string(), why: why.to_string() }
     }
 
-    pub(super) fn damaged(what: &'static str, id: impl ToString, why: impl ToString) -> Self {
+    pub(crate) fn damaged(what: &'static str, id: impl ToString, why: impl ToString) -> Self {
         Self::Damaged { what, id: id.to_string(), why: why.to_string() }
     }
 }

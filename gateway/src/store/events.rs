@@ -35,6 +35,20 @@ impl Store {
         self.change().await?.commit(&event).await
     }
 
+    /// Writes several events of one act: all of them or none.
+    ///
+    /// # Errors
+    /// As [`Store::record`].
+    pub async fn record_all(&self, events: &[Event]) -> Result<(), StoreError> {
+        let Some((last, others)) = events.split_last() else { return Ok(()) };
+        let mut change = self.change().await?;
+        for event in others {
+            change.tell(event).await?;
+        }
+        change.commit(last).await?;
+        Ok(())
+    }
+
     /// The number of the newest event, 0 before the first. One row is read: cheap enough to ask five times a second
     /// for changes that another process made.
     ///

@@ -83,10 +83,7 @@ impl Store {
     /// The database's own failure; the step then counts as spent elsewhere: deny.
     pub async fn spend_totp_step(&self, person: &PersonId, step: i64) -> Result<bool, StoreError> {
         let sql = "UPDATE person SET totp_step = $2 WHERE id = $1 AND totp_step < $2 AND totp_sealed IS NOT NULL";
-        let mut tx = self.inner.db.write().await?;
-        let spent = tx.run(sql, args![person.as_str(), step]).await? == 1;
-        tx.commit().await?;
-        Ok(spent)
+        Ok(self.inner.db.run_alone(sql, args![person.as_str(), step]).await? == 1)
     }
 
     /// Takes away password, TOTP and keys, ends every carried sign-in, and forgives failures: for a lost phone, or a

@@ -2,7 +2,7 @@
 //! could act.
 #![no_main]
 
-use sekimori_audit::replay::{CastReader, Happening, SafeOutput, print_text};
+use sekimori_audit::replay::{Cast, CastReader, Happening, SafeOutput, print_text};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use tempfile::TempDir;
@@ -29,5 +29,5 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
             }
         }
     }
-    print_text(&path, &mut std::io::sink()).ok();
+    print_text(&Cast::file(&path), &mut std::io::sink()).ok();
 });

@@ -172,13 +172,13 @@ impl Ward {
     }
 
     fn verify(&self, session: &Session) -> Result<()> {
-        let folder = self.hospital.recording(session)?;
-        ensure!(folder.join("manifest.json").is_file(), "it has no manifest");
+        let sealed = self.hospital.sealed(&session.id)?;
         let archive = self.hospital.workstation.folder().join(format!("{}.tar", session.id));
         let out = archive.display().to_string();
-        self.hospital.gateway.act(&self.hospital.auditor, &["session", "export", &session.id, "--out", &out])?;
+        // Opened, each member is compared with the manifest; a recording without one fails.
+        self.hospital.open_recording(&session.id, &out)?;
         fs::remove_file(&archive)?;
-        Ok(fs::remove_dir_all(&folder)?)
+        Ok(fs::remove_file(&sealed)?)
     }
 }
 

@@ -1,15 +1,18 @@
 //! Looking at recordings: replay, export, watch. Each is an event before anything is shown.
 
+use super::unlock::Unlock;
 use super::{folder, note_viewing};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::output;
+use crate::store::SessionRow;
 use sekimori_audit::event::Kind;
-use sekimori_audit::recording::ChannelKind;
-use sekimori_audit::replay::{self, Happening, Index, SafeOutput, Seen};
+use sekimori_audit::recording::{ChannelKind, RecordingError, sealed_path};
+use sekimori_audit::replay::{self, Exported, Happening, Index, SafeOutput, Seen, Source};
 use sekimori_policy::authority::Act;
 use serde_json::json;
-use std::io::{IsTerminal, Write};
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -30,10 +33,10 @@ pub struct How {
 }
 
 /// Plays a terminal, or prints everything as text.
-pub async fn replay(id: &str, how: How, context: &Context) -> Result<(), CliError> {
+pub async fn replay(id: &str, how: How, unlock: &Unlock, context: &Context) -> Result<(), CliError> {
     let row = context.store().await?.session(id).await?;
     note_viewing(&row, Kind::RecordingViewed, "replay", context, Act::ReadRecordings).await?;
-    let index = replay::open(&folder(&row, context)?)?;
+    let index = replay::open(source(&row, unlock, context).await?)?;
     if how.text {
         return text(&index, context);
     }
@@ -92,15 +95,44 @@ fn text(index: &Index, context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Writes the tar; a file that turns out not to agree with the manifest is taken away again.
+/// The recording, sealed or not yet. What opens it is asked for only if it is sealed.
+async fn source(row: &SessionRow, unlock: &Unlock, context: &Context) -> Result<Source, CliError> {
+    let (person, _) = context.person().await?;
+    Source::of(&folder(row, context)?, || unlock.identities(&person.id, context))
+}
+
+/// Writes the tar as it is stored. Nobody's key is needed, and nothing in it can be read without one.
 pub async fn export(id: &str, out: &Path, context: &Context) -> Result<(), CliError> {
     let row = context.store().await?.session(id).await?;
-    note_viewing(&row, Kind::RecordingExported, "export", context, Act::ExportEvidence).await?;
+    note_viewing(&row, Kind::RecordingExported, "sealed", context, Act::ExportEvidence).await?;
     let folder = folder(&row, context)?;
+    let sealed = sealed_path(&folder);
+    let write = move |out: BufWriter<&File>| match sealed.exists() {
+        true => replay::export_sealed(&sealed, out),
+        false => replay::export(&folder, out),
+    };
+    write_export(&row, out, write, context).await
+}
+
+/// Writes a tar of what was recorded, in clear.
+pub async fn export_opened(id: &str, out: &Path, unlock: &Unlock, context: &Context) -> Result<(), CliError> {
+    let row = context.store().await?.session(id).await?;
+    note_viewing(&row, Kind::RecordingExported, "opened", context, Act::ExportEvidence).await?;
+    let source = source(&row, unlock, context).await?;
+    write_export(&row, out, move |out| replay::export(&source, out), context).await
+}
+
+/// Writes an export; a file that turns out not to agree with the manifest or index is taken away again.
+async fn write_export(
+    row: &SessionRow,
+    out: &Path,
+    write: impl FnOnce(BufWriter<&File>) -> Result<Exported, RecordingError> + Send + 'static,
+    context: &Context,
+) -> Result<(), CliError> {
     let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(out);
     let file = file.map_err(|fault| CliError::Conflict(format!("cannot write {}: {fault}", out.display())))?;
     let exported = tokio::task::spawn_blocking(move || {
-        let exported = replay::export(&folder, std::io::BufWriter::new(&file))?;
+        let exported = write(BufWriter::new(&file))?;
         file.sync_all().map(|()| exported).map_err(CliError::from)
     });
     let exported = match exported.await {
@@ -117,7 +149,7 @@ pub async fn export(id: &str, out: &Path, context: &Context) -> Result<(), CliEr
     });
     output::one(context, &value, || {
         let verified =
-            if exported.verified { "every member agrees with the manifest" } else { "no manifest: live, or torn off" };
+            if exported.verified { "every member is as it was recorded" } else { "no manifest: live, or torn off" };
         format!("{}: {} members, {} bytes; {verified}", out.display(), exported.members, exported.bytes)
     })
 }
@@ -127,6 +159,10 @@ pub async fn watch(id: &str, context: &Context) -> Result<(), CliError> {
     let row = context.store().await?.session(id).await?;
     note_viewing(&row, Kind::RecordingViewed, "watch", context, Act::ReadRecordings).await?;
     let folder = folder(&row, context)?;
+    if sealed_path(&folder).exists() {
+        let id = row.opening.id;
+        return Err(CliError::Conflict(format!("session {id} has ended: sekimori session replay {id}")));
+    }
     let watched = tokio::task::spawn_blocking(move || {
         let mut screen = SafeOutput::default();
         let mut out = std::io::stdout().lock();
@@ -154,6 +190,7 @@ fn show(seen: Seen, screen: &mut SafeOutput, out: &mut impl Write) -> std::io::R
             let line = serde_json::to_string(&line).unwrap_or_default();
             writeln!(out, "[channel {channel}] {}\r", output::visible(&line))?;
         }
+        Seen::Sealed => writeln!(out, "\r\n[ended, and sealed]\r")?,
         Seen::Ended(manifest) => writeln!(out, "\r\n[ended: {}]\r", output::visible(&manifest.reason))?,
     }
     out.flush()

@@ -44,6 +44,7 @@ impl Office {
             database: None,
             administrator,
             shutdown_grace_seconds: 1,
+            work: 2,
         };
         make(&plan).await.unwrap();
         office.furnish().await;

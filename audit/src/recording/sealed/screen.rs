@@ -1,0 +1,108 @@
+//! The screen at the beginning of a piece: a comment line of the asciicast, which other players pass over.
+//!
+//! `# sekimori-screen {"micros":…,"cols":…,"rows":…,"screen":"…"}`: the time of the recording, the size, and what draws the
+//! screen as it was on an empty terminal of that size. It is made from the output alone, by the emulator of the
+//! asciinema player.
+
+use avt::Terminal;
+use serde::{Deserialize, Serialize};
+
+/// How the line begins.
+const PREFIX: &str = "# sekimori-screen ";
+
+/// The screen at a moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Snapshot {
+    /// Microseconds since the opening.
+    pub(crate) micros: u64,
+    /// Columns.
+    pub(crate) cols: u16,
+    /// Rows.
+    pub(crate) rows: u16,
+    /// What draws it.
+    pub(crate) screen: String,
+}
+
+impl Snapshot {
+    /// Reads the line.
+    pub(crate) fn parse(line: &[u8]) -> Option<Self> {
+        serde_json::from_slice(line.strip_prefix(PREFIX.as_bytes())?).ok()
+    }
+}
+
+/// An emulated terminal that is shown a recording piece by piece.
+#[derive(Default)]
+pub(super) struct Screen {
+    terminal: Option<Terminal>,
+    size: (u16, u16),
+}
+
+impl Screen {
+    /// Shows the lines of a piece.
+    pub(super) fn show(&mut self, lines: &[u8]) {
+        for line in lines.split(|byte| *byte == b'\n') {
+            match event(line) {
+                Some(Shown::Size(cols, rows)) => self.resize(cols, rows),
+                Some(Shown::Output(text)) => {
+                    if let Some(terminal) = &mut self.terminal {
+                        terminal.feed(text.as_str());
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// The comment for the moment that was reached.
+    pub(super) fn line(&self, micros: u64) -> String {
+        let (cols, rows) = self.size;
+        let screen = self.terminal.as_ref().map(Terminal::dump).unwrap_or_default();
+        let json = serde_json::to_string(&Snapshot { micros, cols, rows, screen }).unwrap_or_default();
+        format!("{PREFIX}{json}\n")
+    }
+
+    fn resize(&mut self, cols: u16, rows: u16) {
+        // A hostile client may say anything, and the emulator takes memory for each cell.
+        let (cols, rows) = (cols.clamp(1, 1000), rows.clamp(1, 1000));
+        self.size = (cols, rows);
+        match &mut self.terminal {
+            Some(terminal) => terminal.resize(cols.into(), rows.into()),
+            // The size is not zero.
+            empty @ None => *empty = Terminal::new(cols.into(), rows.into()).ok(),
+        }
+    }
+}
+
+/// The part of a line that changes the screen.
+enum Shown {
+    Size(u16, u16),
+    Output(String),
+}
+
+fn event(line: &[u8]) -> Option<Shown> {
+    if line.first() == Some(&b'{') {
+        let header: serde_json::Value = serde_json::from_slice(line).ok()?;
+        let size = |name: &str| header.pointer(name)?.as_u64().map(|cells| u16::try_from(cells).unwrap_or(u16::MAX));
+        return Some(Shown::Size(size("/term/cols")?, size("/term/rows")?));
+    }
+    let (_, code, data) = serde_json::from_slice::<(f64, String, String)>(line).ok()?;
+    match code.as_str() {
+        "o" => Some(Shown::Output(data)),
+        "r" => {
+            let (cols, rows) = data.split_once('x')?;
+            Some(Shown::Size(cols.parse().ok()?, rows.parse().ok()?))
+        }
+        _ => None,
+    }
+}
+
+/// The microseconds that a line of our own asciicast says to have passed since the one before; 0 for other lines.
+pub(super) fn interval(line: &[u8]) -> u64 {
+    let text = line.strip_prefix(b"[").unwrap_or_default();
+    let end = text.iter().position(|byte| *byte == b',').unwrap_or(0);
+    let text = std::str::from_utf8(text.get(..end).unwrap_or_default()).unwrap_or_default();
+    let seconds: f64 = text.parse().unwrap_or(0.0);
+    let micros = (seconds * 1e6).round();
+    // In range, and whole.
+    if (0.0..=1e15).contains(&micros) { micros as u64 } else { 0 }
+}
