@@ -161,6 +161,8 @@ test_set() {
     demo_set
     need sshd openssh-server "the equipment in the tests"
     need telnetd inetutils-telnetd "equipment that speaks telnet in the tests"
+    need age age "opens sealed recordings by hand in the tests"
+    need zstd zstd "unpacks them"
     need tshark tshark "reads the recorded forwards in the tests"
     need node nodejs "runs the stock asciinema player in the tests"
     need npm npm "installs the stock asciinema player"

@@ -60,6 +60,19 @@ pub fn export(source: impl Into<Source>, out: impl Write) -> Result<Exported, Re
 /// [`RecordingError::Altered`] if a member differs from the index, is missing, or is not in it; what was written so far
 /// is then no export. Otherwise [`RecordingError::Storage`] or [`RecordingError::Damaged`].
 pub fn export_sealed(path: &Path, out: impl Write) -> Result<Exported, RecordingError> {
+    scan(path, out, |_, _, _| {})
+}
+
+/// Checks a sealed recording in place as [`export_sealed`] does; `each` is told the name, size and SHA-256 of every file
+/// as it is stored, whatever the index says.
+///
+/// # Errors
+/// As [`export_sealed`].
+pub fn check_sealed(path: &Path, each: impl FnMut(&str, u64, &str)) -> Result<Exported, RecordingError> {
+    scan(path, io::sink(), each)
+}
+
+fn scan(path: &Path, out: impl Write, mut each: impl FnMut(&str, u64, &str)) -> Result<Exported, RecordingError> {
     let (index, stored_index) = read_index(path)?;
     let pieces = index.members.iter().flat_map(|member| {
         let numbered = member.pieces.iter().enumerate();
@@ -70,7 +83,7 @@ pub fn export_sealed(path: &Path, out: impl Write) -> Result<Exported, Recording
     let index_name = format!("{}/{INDEX}", index.session);
     let file = File::open(path).map_err(RecordingError::storage("open", path))?;
     let mut archive = tar::Archive::new(Copied { inner: file, out });
-    let (mut members, mut bytes) = (0, 0);
+    let (mut members, mut bytes, mut fault) = (0, 0, None);
     let reading = || RecordingError::storage("read", path);
     for entry in archive.entries().map_err(reading())? {
         let mut entry = entry.map_err(reading())?;
@@ -80,23 +93,29 @@ pub fn export_sealed(path: &Path, out: impl Write) -> Result<Exported, Recording
         let mut hashed = Hashed { inner: &mut entry, hash: Context::new(&SHA256) };
         let size = io::copy(&mut hashed, &mut io::sink()).map_err(reading())?;
         let sha256 = hex(hashed.hash.finish().as_ref());
+        each(name.split_once('/').map_or(name.as_str(), |(_, name)| name), size, &sha256);
         let as_expected = match expected.remove(&name) {
             Some(known) => known == (at, size, sha256.as_str()),
             None if name == index_name => sha256 == stored_index.sha256,
-            None => return Err(altered("it is not in the index")),
+            None => false,
         };
         if !as_expected {
-            return Err(altered("it differs from the index"));
+            // Read on: whoever checks wants to know of every file.
+            fault.get_or_insert(altered("it differs from the index, or is not in it"));
         }
         members += 1;
         bytes += size;
     }
     if let Some(missing) = expected.keys().next() {
-        return Err(RecordingError::Altered { path: path.join(missing), reason: "it is missing".to_owned() });
+        let missing = RecordingError::Altered { path: path.join(missing), reason: "it is missing".to_owned() };
+        fault.get_or_insert(missing);
     }
     let mut copied = archive.into_inner();
     io::copy(&mut copied, &mut io::sink()).map_err(reading())?;
     copied.out.flush().map_err(to_archive)?;
+    if let Some(fault) = fault {
+        return Err(fault);
+    }
     Ok(Exported { members, bytes, verified: true })
 }
 

@@ -18,7 +18,7 @@ mod source;
 mod transcript;
 
 pub use cast::{Cast, CastEvent, CastHeader, CastReader, Happening};
-pub use export::{Exported, export, export_sealed};
+pub use export::{Exported, check_sealed, export, export_sealed};
 pub use follow::{Follower, Seen, follow};
 pub use index::{ChannelSummary, Index, open};
 pub use lines::LineReader;

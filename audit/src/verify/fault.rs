@@ -105,6 +105,10 @@ codes! {
     BodyDiffers = "body-differs" Altered,
     /// Stored bytes are gone, and no purge of that session accounts for it.
     BodyMissing = "body-missing" Altered,
+    /// A file of a recording is not one that was sealed, or the recording contradicts its own index.
+    RecordingDiffers = "recording-differs" Altered,
+    /// A recording of which this log seals nothing: it is newer than this copy of the log, or of another.
+    RecordingUnknown = "recording-unknown" Question,
     /// A purge of a session that was not there, or had not ended.
     PurgeUnfounded = "purge-unfounded" Altered,
     /// Bytes are there that a purge says were removed.

@@ -5,11 +5,13 @@
 
 mod course;
 mod fault;
+mod recordings;
 mod signed;
 mod tiles;
 mod tree;
 
 pub use fault::{Code, Fault, Severity};
+pub use recordings::{Compared, Recordings};
 
 use crate::log::{Anchor, Hash, Leaf, LogError, LogKeys};
 use course::Course;
@@ -77,6 +79,8 @@ pub struct Options<'a> {
     pub limits: Limits,
     /// Where the stored bytes are, if they are to be compared.
     pub bodies: Option<Bodies<'a>>,
+    /// The recordings, if they are to be compared; they stand in for `bodies`.
+    pub recordings: Option<&'a Recordings>,
     /// Told how many entries were read, of how many.
     pub progress: Option<&'a dyn Fn(u64, u64)>,
     /// Threads; all cores if 0.
@@ -144,6 +148,9 @@ pub struct Report {
     pub anchors: Vec<Anchored>,
     /// Cosignatures of known witnesses.
     pub cosignatures: Vec<Cosigned>,
+    /// The recordings that were compared, if any were given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recordings: Option<Compared>,
     /// The findings, at most a thousand.
     pub faults: Vec<Fault>,
     /// Findings that are not listed.
@@ -168,7 +175,10 @@ pub fn verify(root: &Path, keys: &LogKeys, anchors: &[Anchor], options: &Options
         0 => std::thread::available_parallelism().map_or(1, Into::into),
         threads => threads,
     };
-    let task = Task { root, size, wanted: &wanted, bodies: options.bodies, threads };
+    let recordings = options.recordings;
+    let recorded = |_: u64, leaf: &Leaf| recordings.map_or(Body::Elsewhere, |recordings| recordings.body(leaf));
+    let bodies = if recordings.is_some() { Some(&recorded as Bodies<'_>) } else { options.bodies };
+    let task = Task { root, size, wanted: &wanted, bodies, threads };
     let mut tree = Tree::new(root, &newest.checkpoint, &wanted);
     let mut course = Course::default();
     let (mut kept_of, mut more_faults) = (HashMap::new(), 0);
@@ -190,6 +200,7 @@ pub fn verify(root: &Path, keys: &LogKeys, anchors: &[Anchor], options: &Options
     faults.extend(signed::in_force(&newest.note, size, keys, &course.rotations));
     signed::follow_keys(root, keys, &course.rotations, &roots, &mut faults);
     let (anchors, cosignatures) = signed::compare_kept(&kept, &newest, keys, &roots, &mut faults);
+    faults.extend(recordings.map(Recordings::unsealed).unwrap_or_default());
     faults.extend(quorum(&cosignatures, options.limits.quorum));
     let anchored = anchors.iter().filter(|anchor| anchor.agrees).map(|anchor| anchor.size);
     let anchored = anchored.chain(cosignatures.iter().map(|cosigned| cosigned.size)).max().unwrap_or(0);
@@ -205,6 +216,7 @@ pub fn verify(root: &Path, keys: &LogKeys, anchors: &[Anchor], options: &Options
         anchored,
         anchors,
         cosignatures,
+        recordings: recordings.map(Recordings::compared),
         more_faults: more_faults + faults.len().saturating_sub(MOST_FAULTS) as u64,
         faults,
     };
@@ -225,6 +237,7 @@ impl Report {
             anchored: 0,
             anchors: Vec::new(),
             cosignatures: Vec::new(),
+            recordings: None,
             faults: vec![fault],
             more_faults: 0,
         }

@@ -3,7 +3,7 @@
 use super::error::CliError;
 use super::output;
 use sekimori_audit::log::{Anchor, LogKeys};
-use sekimori_audit::verify::{Limits, Options, Report, Verdict, verify};
+use sekimori_audit::verify::{Limits, Options, Recordings, Report, Verdict, verify};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -19,6 +19,9 @@ pub struct Args {
     /// An older checkpoint that was kept elsewhere, or its text typed from paper; may be repeated
     #[arg(long, value_name = "FILE")]
     anchor: Vec<PathBuf>,
+    /// The folder of the recordings, or a copy of it: every byte of them is compared with the log
+    #[arg(long, value_name = "DIR")]
+    recordings: Option<PathBuf>,
     /// So many witnesses among the keys must have cosigned
     #[arg(long, value_name = "N", default_value_t = 0)]
     quorum: usize,
@@ -40,8 +43,12 @@ pub fn run(args: &Args, json: bool) -> Result<(), CliError> {
             let _ = write!(std::io::stderr(), "\r{done} / {of} ");
         }
     };
+    let recordings = args.recordings.as_ref().map(|folder| {
+        Recordings::below(folder).map_err(|fault| CliError::Usage(format!("cannot read {}: {fault}", folder.display())))
+    });
+    let recordings = recordings.transpose()?;
     let limits = Limits { quorum: args.quorum, ..Limits::default() };
-    let options = Options { limits, progress: Some(&progress), ..Options::default() };
+    let options = Options { limits, recordings: recordings.as_ref(), progress: Some(&progress), ..Options::default() };
     let report = verify(&args.log, &keys, &anchors, &options)?;
     if shown {
         let _ = write!(std::io::stderr(), "\r\x1b[K");
@@ -77,6 +84,9 @@ fn told(report: &Report) -> String {
     }
     for cosigned in &report.cosignatures {
         text += &format!("cosigned by {} at {} entries\n", output::visible(&cosigned.witness), cosigned.size);
+    }
+    if let Some(compared) = &report.recordings {
+        text += &format!("{} recordings, {} bytes of them read\n", compared.recordings, compared.bytes);
     }
     let after = entries.saturating_sub(report.anchored);
     if after > 0 {
