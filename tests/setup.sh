@@ -106,6 +106,20 @@ ssh_clients() {
     cat tests/clients/package-lock.json tests/clients/requirements.txt >$clients/installed
 }
 
+# What drives Chromium through the console, and what judges its pages.
+browser_driver() {
+    if [ -d target/browser/node_modules ] && cmp -s tests/browser/package-lock.json target/browser/installed.json; then
+        return 0
+    fi
+    say "installing npm packages playwright-core, axe-core (tests/browser/package-lock.json): look at the console in the tests"
+    rm -rf target/browser
+    mkdir -p target/browser
+    cp tests/browser/package.json tests/browser/package-lock.json target/browser/
+    (cd target/browser && npm ci --silent --no-audit --no-fund --ignore-scripts) ||
+        fail "npm ci could not install playwright-core (no network?)"
+    cp tests/browser/package-lock.json target/browser/installed.json
+}
+
 # Verifiers of the transparency log that are not ours: Go's own implementation in a program of a hundred lines, and
 # aics-tlog, which needs Python 3.12.
 log_verifiers() {
@@ -169,6 +183,8 @@ test_set() {
     need plink putty-tools "a client in the tests"
     need dbclient dropbear-bin "a client in the tests"
     need curl curl "speaks SFTP by libssh2, SOCKS, and HTTPS to the console in the tests"
+    need chromium chromium "shows the pages of the console in the tests"
+    ls /usr/share/fonts/opentype/noto/NotoSansCJK* >/dev/null 2>&1 || need noto-cjk fonts-noto-cjk "shows Japanese in them"
     need openssl openssl "makes certificates for the console in the tests"
     need rsync rsync "copies through the gateway in the tests"
     need git git "pushes through the gateway in the tests"
@@ -207,6 +223,7 @@ lint)
 test)
     cargo_tool cargo-nextest cargo-nextest "$NEXTEST" "runs the tests, each in a process of its own"
     asciinema_player
+    browser_driver
     ssh_clients
     log_verifiers
     ;;

@@ -5,17 +5,25 @@
 //! (`sekimori_policy::authority`, [`crate::work`]). Pages are plain: they work without a script.
 
 mod account;
+mod acts;
 mod certificate;
 mod fault;
 mod guard;
+mod lists;
+mod locks;
 mod matrix;
+mod my_devices;
 mod page;
+mod request;
 mod routes;
 mod server;
+mod sessions;
 mod sign_in;
 mod static_files;
 mod texts;
 mod visit;
+mod ways;
+mod works;
 
 pub use certificate::Certificate;
 
@@ -23,6 +31,7 @@ use crate::gate::Gate;
 use crate::ssh::door::Door;
 use axum::Router;
 use matrix::Matrix;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -31,15 +40,17 @@ pub struct Console {
     gate: Arc<Gate>,
     certificate: Certificate,
     matrix: Matrix,
+    /// Where SSH listens: pages show how to connect.
+    ssh: SocketAddr,
     /// Places of its own: browsers take none from SSH.
     door: Arc<Door>,
 }
 
 impl Console {
-    /// The console of a running gateway.
+    /// The console of a running gateway, which listens for SSH there.
     #[must_use]
-    pub fn new(gate: Arc<Gate>, certificate: Certificate) -> Arc<Self> {
-        Arc::new(Self { gate, certificate, matrix: Matrix::own(), door: Arc::default() })
+    pub fn new(gate: Arc<Gate>, certificate: Certificate, ssh: SocketAddr) -> Arc<Self> {
+        Arc::new(Self { gate, certificate, matrix: Matrix::own(), ssh, door: Arc::default() })
     }
 
     /// Serves on these sockets until the gateway stops, and keeps the certificate fresh.

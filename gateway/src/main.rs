@@ -13,6 +13,7 @@ mod session;
 mod ssh;
 mod store;
 mod telnet;
+mod work;
 
 fn main() -> std::process::ExitCode {
     cli::main()

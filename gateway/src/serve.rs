@@ -111,8 +111,8 @@ pub async fn start(config: Config, held: Held) -> anyhow::Result<Serving> {
     for listener in listeners {
         tokio::spawn(server::serve(gate.clone(), door.clone(), listener));
     }
-    if let Some(certificate) = certificate {
-        Console::new(gate.clone(), certificate).serve(browsers);
+    if let (Some(certificate), Some(ssh)) = (certificate, addresses.first()) {
+        Console::new(gate.clone(), certificate, *ssh).serve(browsers);
     }
     Ok(Serving { gate, addresses, console, signals, _lock: lock })
 }

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A browser with a memory.
@@ -31,6 +32,8 @@ pub struct Page {
     pub headers: String,
     /// The body.
     pub body: String,
+    /// From the request to the last byte, without connecting.
+    pub took: Duration,
 }
 
 impl Browser {
@@ -41,6 +44,16 @@ impl Browser {
     pub fn new(door: &ConsoleDoor) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sekimori-browser-").tempdir()?;
         Ok(Self { url: door.url.clone(), ca: door.ca_file.clone(), folder, token: RefCell::default() })
+    }
+
+    /// Another browser that holds the same cookies and the same page: the other of two windows.
+    ///
+    /// # Errors
+    /// There is no room for its folder.
+    pub fn twin(&self) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("sekimori-browser-").tempdir()?;
+        std::fs::copy(self.folder.path().join("jar"), folder.path().join("jar"))?;
+        Ok(Self { url: self.url.clone(), ca: self.ca.clone(), folder, token: self.token.clone() })
     }
 
     /// The same browser with another authority's certificate.
@@ -113,7 +126,11 @@ impl Browser {
         let mut curl = Command::new("curl");
         curl.args(["-sS", "--noproxy", "*", "--max-time", "150", "--cacert"]).arg(&self.ca);
         curl.arg("-b").arg(file("jar")).arg("-c").arg(file("jar"));
-        curl.arg("-D").arg(file("headers")).arg("-o").arg(file("body")).args(["-w", "%{http_code}"]);
+        curl.arg("-D")
+            .arg(file("headers"))
+            .arg("-o")
+            .arg(file("body"))
+            .args(["-w", "%{http_code} %{time_pretransfer} %{time_total}"]);
         curl.args(options).arg(format!("{}{path}", self.url));
         let input = form.map_or(Input::Nothing, |form| Input::Bytes(form.into_bytes()));
         let output = run(&mut curl, input, PATIENCE * 3)?;
@@ -122,9 +139,13 @@ impl Browser {
         if let Some(token) = body.split("name=\"token\" value=\"").nth(1).and_then(|rest| rest.split('"').next()) {
             *self.token.borrow_mut() = token.to_owned();
         }
+        let said = output.text();
+        let said: Vec<&str> = said.split_whitespace().collect();
+        let seconds = |at: usize| said.get(at).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
         let location = headers.lines().find_map(|line| line.strip_prefix("location: ")).unwrap_or_default();
         Ok(Page {
-            status: output.text().trim().parse().unwrap_or(0),
+            status: said.first().and_then(|status| status.parse().ok()).unwrap_or(0),
+            took: Duration::from_secs_f64((seconds(2) - seconds(1)).max(0.0)),
             location: location.trim().to_owned(),
             headers: headers.to_lowercase(),
             body,

@@ -61,7 +61,9 @@ impl Window {
         Self { from, until: from + TimeDelta::hours(1) }
     }
 
-    fn local(at: DateTime<Utc>) -> String {
+    /// A time of UTC as the command line takes it.
+    #[must_use]
+    pub fn local(at: DateTime<Utc>) -> String {
         at.format("%Y-%m-%dT%H:%M:%S").to_string()
     }
 }

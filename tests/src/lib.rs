@@ -6,6 +6,7 @@
 
 mod asyncssh;
 mod browser;
+mod chromium;
 mod codes;
 mod footprint;
 mod gateway;
@@ -27,6 +28,7 @@ mod wire;
 mod workstation;
 
 pub use browser::{Browser, Page};
+pub use chromium::{Look, busy, look_at_the_console, slowest};
 pub use codes::Codes;
 pub use footprint::Footprint;
 pub use gateway::{ConsoleDoor, Demo, DemoDevice, DemoPerson, Gateway, SshDoor, Surroundings, sekimori};

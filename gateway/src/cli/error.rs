@@ -4,6 +4,7 @@ use crate::config::ConfigError;
 use crate::people::PeopleError;
 use crate::sandbox::SandboxError;
 use crate::store::StoreError;
+use crate::work::WorkFault;
 use sekimori_audit::log::LogError;
 use sekimori_audit::recording::RecordingError;
 use sekimori_certs::CertsError;
@@ -88,6 +89,18 @@ impl From<StoreError> for CliError {
             }
             StoreError::Invalid { .. } | StoreError::Ambiguous { .. } => Self::Usage(text),
             _ => Self::Failed(text),
+        }
+    }
+}
+
+impl From<WorkFault> for CliError {
+    fn from(fault: WorkFault) -> Self {
+        match fault {
+            WorkFault::Store(fault) => fault.into(),
+            WorkFault::Policy(fault) => fault.into(),
+            WorkFault::NotFound(text) => Self::NotFound(text),
+            WorkFault::Unusable(text) => Self::Usage(text),
+            WorkFault::Conflict(text) => Self::Conflict(text),
         }
     }
 }

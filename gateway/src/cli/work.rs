@@ -10,13 +10,14 @@ mod tests;
 use super::context::Context;
 use super::error::CliError;
 use super::output;
+use crate::work;
 use chrono::{TimeDelta, TimeZone, Utc};
 use clap::builder::PossibleValuesParser;
 use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_policy::authority::Act;
 use sekimori_policy::facts::{Language, Person};
 use sekimori_policy::id::{PersonId, VendorId, WorkId};
-use sekimori_policy::work::{By, State, Transition, Work};
+use sekimori_policy::work::{State, Transition, Work};
 use serde_json::{Value, json};
 
 /// Verbs about work.
@@ -210,11 +211,8 @@ async fn speaker(by: Option<&PersonId>, context: &Context) -> Result<(Person, Ac
 async fn apply(id: &WorkId, transition: Transition, by: Option<&PersonId>, context: &Context) -> Result<(), CliError> {
     let before = known(id, context).await?;
     let (person, actor) = speaker(by, context).await?;
-    let detail = json!({ "transition": transition.code(), "by": person.id });
-    let after = before.apply(transition, By::Person(&person), Utc::now())?;
-    let event = event(&after, &actor, detail, context);
-    context.store().await?.update_work(&before, &after, event).await?;
-    show(&after, context)
+    let event = context.event(Kind::Work, &actor, Value::Null);
+    show(&work::apply(context.store().await?, &before, transition, &person, event).await?, context)
 }
 
 fn event(work: &Work, actor: &Actor, detail: Value, context: &Context) -> Event {

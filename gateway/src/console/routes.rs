@@ -1,6 +1,6 @@
 //! The routes, each once: what serves them, and the list that `routes.txt` is compared with.
 
-use super::{Console, account, guard, sign_in, static_files};
+use super::{Console, account, acts, guard, lists, locks, my_devices, request, sessions, sign_in, static_files, works};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
@@ -43,4 +43,33 @@ routes! {
     post "/account/sign-ins/{id}/end" => account::end_own,
     get "/sign-ins" => account::sign_ins,
     post "/sign-ins/{id}/end" => account::end_others,
+    get "/my-devices" => my_devices::my_devices,
+    get "/attestation" => my_devices::attestation,
+    post "/attestation" => my_devices::attest,
+    get "/request" => request::form,
+    post "/request" => request::send,
+    get "/works" => works::list,
+    get "/inbox" => works::inbox,
+    get "/reviews" => works::reviews,
+    get "/works/{id}" => works::show,
+    post "/works/{id}/approve" => acts::approve,
+    post "/works/{id}/reject" => acts::reject,
+    post "/works/{id}/approve-after" => acts::approve_after,
+    post "/works/{id}/reject-after" => acts::reject_after,
+    post "/works/{id}/extend" => acts::extend,
+    post "/works/{id}/cut-off" => acts::cut_off,
+    post "/works/{id}/withdraw" => acts::withdraw,
+    post "/works/{id}/report" => acts::report,
+    post "/works/{id}/confirm" => acts::confirm,
+    post "/works/{id}/send-back" => acts::send_back,
+    get "/live" => sessions::live,
+    post "/live/cut-everyone" => sessions::cut_everyone,
+    get "/sessions" => sessions::sessions,
+    post "/sessions/{id}/cut" => sessions::cut,
+    get "/locks" => locks::locks,
+    post "/locks" => locks::set,
+    post "/locks/{id}/lift" => locks::lift,
+    get "/people" => lists::people,
+    get "/vendors" => lists::vendors,
+    get "/devices" => lists::devices,
 }

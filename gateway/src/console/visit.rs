@@ -42,6 +42,23 @@ impl Fields {
         self.0.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value.trim())
     }
 
+    /// Fields as if they had been sent.
+    #[must_use]
+    pub fn of(fields: &[(&str, &str)]) -> Self {
+        Self(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    /// All values of a name that are not empty.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(found, value)| found == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a box was ticked.
+    #[must_use]
+    pub fn ticked(&self, name: &str) -> bool {
+        !self.one(name).is_empty()
+    }
+
     /// What may be sent once more: everything but secrets and the token.
     #[must_use]
     pub fn kept(&self) -> Vec<(String, String)> {
@@ -165,6 +182,18 @@ impl Request {
     pub fn show(&self, at: DateTime<Utc>) -> String {
         at.with_timezone(&self.console.gate.config().hospital.zone).format("%Y-%m-%d %H:%M %Z").to_string()
     }
+
+    /// The same without the year and the zone, for tables: the foot of the page names the zone.
+    #[must_use]
+    pub fn show_short(&self, at: DateTime<Utc>) -> String {
+        at.with_timezone(&self.console.gate.config().hospital.zone).format("%m-%d %H:%M").to_string()
+    }
+
+    /// The same as a field for times holds it.
+    #[must_use]
+    pub fn show_local(&self, at: DateTime<Utc>) -> String {
+        at.with_timezone(&self.console.gate.config().hospital.zone).format("%Y-%m-%dT%H:%M").to_string()
+    }
 }
 
 #[cfg(test)]
@@ -177,6 +206,7 @@ mod tests {
             "purpose=%E7%82%B9%E6%A4%9C+1&device=a&device=b&device=&code=123456&password=x&token=t".as_bytes(),
         );
         assert_eq!(fields.one("purpose"), "点検 1");
+        assert_eq!(fields.all("device").collect::<Vec<_>>(), ["a", "b"]);
         let kept: Vec<_> = fields.kept().into_iter().map(|(name, _)| name).collect();
         assert_eq!(kept, ["purpose", "device", "device", "device"]);
     }

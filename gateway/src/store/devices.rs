@@ -194,7 +194,7 @@ async fn write(change: &mut Change, sql: &'static str, record: &DeviceRecord) ->
     Ok(())
 }
 
-fn record(row: &Row) -> Result<DeviceRecord, StoreError> {
+pub(super) fn record(row: &Row) -> Result<DeviceRecord, StoreError> {
     let port = row.integer("port")?;
     let Document { device, dialect } = row.document("device", "document")?;
     Ok(DeviceRecord {

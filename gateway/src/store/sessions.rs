@@ -298,7 +298,7 @@ async fn commit_all(mut change: Change, mut events: Vec<Event>, act: Event) -> R
     Ok(())
 }
 
-fn stored(rows: &[Row]) -> Result<Vec<SessionRow>, StoreError> {
+pub(super) fn stored(rows: &[Row]) -> Result<Vec<SessionRow>, StoreError> {
     rows.iter().map(|row| Ok(SessionRow { opening: opening(row)?, cut: cut(row)?, closing: closing(row)? })).collect()
 }
 

@@ -3,13 +3,15 @@
 use super::{event, known, show, speaker};
 use crate::cli::context::{Context, date};
 use crate::cli::error::CliError;
+use crate::work::{self, Draft};
 use chrono::Utc;
 use chrono_tz::Tz;
-use sekimori_policy::facts::{Channel, Person};
+use sekimori_audit::event::Kind;
+use sekimori_policy::facts::Channel;
 use sekimori_policy::id::{DeviceId, PersonId, VendorId, WorkId};
 use sekimori_policy::window::Window;
-use sekimori_policy::work::{By, Request, Transition, Work};
-use serde_json::json;
+use sekimori_policy::work::{By, Transition, Work};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// A request, as it is typed.
@@ -124,91 +126,42 @@ pub async fn request(args: Args, context: &Context) -> Result<(), CliError> {
 
 /// Puts a request forward and opens it at once.
 pub async fn emergency(args: Args, open: Transition, context: &Context) -> Result<(), CliError> {
-    let drafted = drafted(&args, context).await?;
     let (person, actor) = context.person().await?;
     // Whether this person may open it is known before anything is written.
     let requester = speaker(args.by.as_ref(), context).await?.0;
+    let store = context.store().await?;
+    let drafted = work::drafted(store, context.zone(), &draft(&args, context)?, &requester).await?;
     drafted.apply(Transition::Submit, By::Person(&requester), Utc::now())?.apply(
         open.clone(),
         By::Person(&person),
         Utc::now(),
     )?;
     let requested = put_forward(&args, context).await?;
-    let detail = json!({ "transition": open.code(), "by": person.id });
-    let opened = requested.apply(open, By::Person(&person), Utc::now())?;
-    context.store().await?.update_work(&requested, &opened, event(&opened, &actor, detail, context)).await?;
-    show(&opened, context)
+    let event = context.event(Kind::Work, &actor, Value::Null);
+    show(&work::apply(store, &requested, open, &person, event).await?, context)
 }
-
-/// How often a number that somebody else took a moment before is given up for the next.
-const NUMBERS: usize = 50;
 
 async fn put_forward(args: &Args, context: &Context) -> Result<Work, CliError> {
-    for _ in 0..NUMBERS {
-        match submit(drafted(args, context).await?, args, context).await {
-            Err(CliError::Conflict(_)) if args.id.is_none() => {}
-            other => return other,
-        }
-    }
-    Err(CliError::Conflict("others put requests forward faster: try again, or choose an ID".into()))
-}
-
-async fn submit(draft: Work, args: &Args, context: &Context) -> Result<Work, CliError> {
     let (person, actor) = speaker(args.by.as_ref(), context).await?;
-    let requested = draft.apply(Transition::Submit, By::Person(&person), Utc::now())?;
-    let detail = json!({ "transition": Transition::Submit.code(), "by": person.id });
-    context.store().await?.add_work(&requested, event(&requested, &actor, detail, context)).await?;
-    Ok(requested)
+    let event = context.event(Kind::Work, &actor, Value::Null);
+    let draft = draft(args, context)?;
+    Ok(work::put_forward(context.store().await?, context.zone(), &draft, &person, &event).await?)
 }
 
-async fn drafted(args: &Args, context: &Context) -> Result<Work, CliError> {
-    let (person, _) = speaker(args.by.as_ref(), context).await?;
-    check_named(&args.vendor, &args.persons, context).await?;
-    let window = window(&args.window.start, &args.window.end, &args.window.recurrence, context)?;
-    let persons = args.persons.iter().cloned();
-    let devices = args.devices.iter().cloned();
-    let mut request = Request::new(args.purpose.clone(), args.plan.clone(), persons, devices, window);
-    request.channels = channels(&args.terms.channels, &args.devices, context).await?;
-    request.accounts = accounts(&args.terms.accounts);
-    request.personal_data_expected = args.terms.personal_data;
-    request.attendance = args.terms.attendance;
-    let id = match &args.id {
-        Some(id) => id.clone(),
-        None => new_id(context).await?,
-    };
-    Ok(Work::draft(id, args.vendor.clone(), request, &person, Utc::now())?)
-}
-
-/// `20261122-1`, `20261122-2`, …: short enough to be said over the telephone.
-async fn new_id(context: &Context) -> Result<WorkId, CliError> {
-    let day = Utc::now().with_timezone(&context.zone()).format("%Y%m%d").to_string();
-    let taken: BTreeSet<WorkId> = context.store().await?.works().await?.iter().map(|work| work.id().clone()).collect();
-    for number in 1..10_000 {
-        let id: WorkId = format!("{day}-{number}").parse()?;
-        if !taken.contains(&id) {
-            return Ok(id);
-        }
-    }
-    Err(CliError::Conflict(format!("too many pieces of work on {day}: choose an ID")))
-}
-
-/// A request for somebody of another vendor could never be used.
-async fn check_named(vendor: &VendorId, persons: &[PersonId], context: &Context) -> Result<(), CliError> {
-    let store = context.store().await?;
-    if store.vendor(vendor).await?.is_none() {
-        return Err(CliError::NotFound(format!("no vendor {vendor} is registered")));
-    }
-    for id in persons {
-        let person: Option<Person> = store.person(id).await?;
-        match person {
-            None => return Err(CliError::NotFound(format!("no person {id} is registered"))),
-            Some(person) if person.vendor.as_ref() != Some(vendor) => {
-                return Err(CliError::Usage(format!("{id} does not work for {vendor}: name its own people")));
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(())
+fn draft(args: &Args, context: &Context) -> Result<Draft, CliError> {
+    Ok(Draft {
+        id: args.id.clone(),
+        vendor: args.vendor.clone(),
+        persons: args.persons.clone(),
+        devices: args.devices.clone(),
+        purpose: args.purpose.clone(),
+        plan: args.plan.clone(),
+        window: window(&args.window.start, &args.window.end, &args.window.recurrence, context)?,
+        channels: args.terms.channels.clone(),
+        accounts: args.terms.accounts.clone(),
+        personal_data: args.terms.personal_data,
+        attendance: args.terms.attendance,
+    })
 }
 
 fn window(start: &str, end: &str, recurrence: &Recurrence, context: &Context) -> Result<Window, CliError> {
@@ -223,25 +176,6 @@ fn window(start: &str, end: &str, recurrence: &Recurrence, context: &Context) ->
     };
     // A window that cannot be is a mistake at the keyboard, not a refusal.
     window.map_err(|fault| CliError::Usage(fault.to_string()))
-}
-
-/// What was asked for; without a word, all that the devices offer.
-async fn channels(asked: &[Channel], devices: &[DeviceId], context: &Context) -> Result<BTreeSet<Channel>, CliError> {
-    let mut offered = BTreeSet::new();
-    for id in devices {
-        let record = context.store().await?.device(id).await?;
-        let record = record.ok_or_else(|| CliError::NotFound(format!("no device {id} is registered")))?;
-        offered.extend(record.device.channels);
-    }
-    if asked.is_empty() {
-        return Ok(offered);
-    }
-    match asked.iter().find(|channel| !offered.contains(channel)) {
-        Some(missing) => {
-            Err(CliError::Usage(format!("none of the devices offers {missing}: see `sekimori device show`")))
-        }
-        None => Ok(asked.iter().copied().collect()),
-    }
 }
 
 fn accounts(asked: &[String]) -> Option<BTreeSet<String>> {
@@ -259,7 +193,7 @@ pub async fn edit(changes: Changes, context: &Context) -> Result<(), CliError> {
     let (person, actor) = speaker(changes.by.as_ref(), context).await?;
     let mut request = before.request().clone();
     if !changes.persons.is_empty() {
-        check_named(before.vendor(), &changes.persons, context).await?;
+        work::check_named(context.store().await?, before.vendor(), &changes.persons).await?;
         request.persons = changes.persons.into_iter().collect();
     }
     let others = !changes.devices.is_empty();
@@ -282,7 +216,7 @@ pub async fn edit(changes: Changes, context: &Context) -> Result<(), CliError> {
             asked => asked.to_vec(),
         };
         let devices: Vec<DeviceId> = request.devices.iter().cloned().collect();
-        request.channels = channels(&asked, &devices, context).await?;
+        request.channels = work::channels(context.store().await?, &asked, &devices).await?;
     }
     if let Some(asked) = accounts(&changes.terms.accounts) {
         request.accounts = Some(asked);

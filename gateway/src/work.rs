@@ -1,0 +1,194 @@
+//! Acts on pieces of work, for the command line and the console alike: what was typed becomes a request, a transition
+//! is applied to the work as it is kept now, and the event that tells of it is written with it. What may follow on what,
+//! and who may do it, is `sekimori_policy::work`'s to say.
+
+use crate::store::{Store, StoreError};
+use chrono::Utc;
+use chrono_tz::Tz;
+use sekimori_audit::event::Event;
+use sekimori_policy::error::PolicyError;
+use sekimori_policy::facts::{Channel, Person};
+use sekimori_policy::id::{DeviceId, InvalidId, PersonId, VendorId, WorkId};
+use sekimori_policy::window::Window;
+use sekimori_policy::work::{By, Request, Transition, Work};
+use serde_json::json;
+use std::collections::BTreeSet;
+
+/// Why an act was not done. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkFault {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The policy: not now, or not by this person.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// Something that was named is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// What was typed cannot be.
+    #[error("{0}")]
+    Unusable(String),
+    /// Others are faster.
+    #[error("{0}")]
+    Conflict(String),
+}
+
+impl From<InvalidId> for WorkFault {
+    fn from(fault: InvalidId) -> Self {
+        Self::Unusable(fault.to_string())
+    }
+}
+
+/// A request as it was typed.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The ID, if one was chosen; else it is made from the date.
+    pub id: Option<WorkId>,
+    /// The vendor.
+    pub vendor: VendorId,
+    /// Who will do it.
+    pub persons: Vec<PersonId>,
+    /// On which devices.
+    pub devices: Vec<DeviceId>,
+    /// What for.
+    pub purpose: String,
+    /// What will be done.
+    pub plan: String,
+    /// When.
+    pub window: Window,
+    /// What shall be opened; all that the devices offer if nothing is named.
+    pub channels: Vec<Channel>,
+    /// Accounts on the devices; any if none is named.
+    pub accounts: Vec<String>,
+    /// Whether personal data will be seen.
+    pub personal_data: bool,
+    /// Whether somebody of the hospital shall attend.
+    pub attendance: bool,
+}
+
+/// How often a number that somebody else took a moment before is given up for the next.
+const NUMBERS: usize = 50;
+
+/// Applies a transition to the work that was looked at, by this person. The event names actor and source; the rest is
+/// filled in.
+///
+/// # Errors
+/// [`WorkFault::Policy`], or [`StoreError::Conflict`] where it was changed since.
+pub async fn apply(
+    store: &Store,
+    before: &Work,
+    transition: Transition,
+    by: &Person,
+    event: Event,
+) -> Result<Work, WorkFault> {
+    let event = told(before, event, transition.code(), by);
+    let after = before.apply(transition, By::Person(by), Utc::now())?;
+    store.update_work(before, &after, event).await?;
+    Ok(after)
+}
+
+/// The event of a transition of this work.
+#[must_use]
+pub fn told(work: &Work, event: Event, transition: &str, by: &Person) -> Event {
+    Event {
+        vendor: Some(work.vendor().clone()),
+        work: Some(work.id().clone()),
+        detail: json!({ "transition": transition, "by": by.id }),
+        ..event
+    }
+}
+
+/// Puts a request forward.
+///
+/// # Errors
+/// What it names is not there, lacks something, or may not be asked for by this person.
+pub async fn put_forward(
+    store: &Store,
+    zone: Tz,
+    draft: &Draft,
+    by: &Person,
+    event: &Event,
+) -> Result<Work, WorkFault> {
+    for _ in 0..NUMBERS {
+        let requested = drafted(store, zone, draft, by).await?.apply(Transition::Submit, By::Person(by), Utc::now())?;
+        let event = told(&requested, event.clone(), Transition::Submit.code(), by);
+        match store.add_work(&requested, event).await {
+            Err(StoreError::Exists { .. }) if draft.id.is_none() => {}
+            other => return Ok(other.map(|()| requested)?),
+        }
+    }
+    Err(WorkFault::Conflict("others put requests forward faster: try again, or choose an ID".into()))
+}
+
+/// The work that a request would be, not yet put forward.
+///
+/// # Errors
+/// As [`put_forward`].
+pub async fn drafted(store: &Store, zone: Tz, draft: &Draft, by: &Person) -> Result<Work, WorkFault> {
+    check_named(store, &draft.vendor, &draft.persons).await?;
+    let (persons, devices) = (draft.persons.iter().cloned(), draft.devices.iter().cloned());
+    let mut request = Request::new(draft.purpose.clone(), draft.plan.clone(), persons, devices, draft.window.clone());
+    request.channels = channels(store, &draft.channels, &draft.devices).await?;
+    request.accounts = (!draft.accounts.is_empty()).then(|| draft.accounts.iter().cloned().collect());
+    request.personal_data_expected = draft.personal_data;
+    request.attendance = draft.attendance;
+    let id = match &draft.id {
+        Some(id) => id.clone(),
+        None => new_id(store, zone).await?,
+    };
+    Ok(Work::draft(id, draft.vendor.clone(), request, by, Utc::now())?)
+}
+
+/// `20261122-1`, `20261122-2`, …: short enough to be said over the telephone.
+async fn new_id(store: &Store, zone: Tz) -> Result<WorkId, WorkFault> {
+    let day = Utc::now().with_timezone(&zone).format("%Y%m%d").to_string();
+    let taken: BTreeSet<WorkId> = store.work_ids(&format!("{day}-")).await?.into_iter().collect();
+    for number in 1..10_000 {
+        let id: WorkId = format!("{day}-{number}").parse()?;
+        if !taken.contains(&id) {
+            return Ok(id);
+        }
+    }
+    Err(WorkFault::Conflict(format!("too many pieces of work on {day}: choose an ID")))
+}
+
+/// A request for somebody of another vendor could never be used.
+///
+/// # Errors
+/// The vendor or a person is not there, or a person is another vendor's.
+pub async fn check_named(store: &Store, vendor: &VendorId, persons: &[PersonId]) -> Result<(), WorkFault> {
+    if store.vendor(vendor).await?.is_none() {
+        return Err(WorkFault::NotFound(format!("no vendor {vendor} is registered")));
+    }
+    for id in persons {
+        match store.person(id).await? {
+            None => return Err(WorkFault::NotFound(format!("no person {id} is registered"))),
+            Some(person) if person.vendor.as_ref() != Some(vendor) => {
+                return Err(WorkFault::Unusable(format!("{id} does not work for {vendor}: name its own people")));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// What was asked for; without a word, all that the devices offer.
+///
+/// # Errors
+/// A device is not there, or none of them offers what was asked for.
+pub async fn channels(store: &Store, asked: &[Channel], devices: &[DeviceId]) -> Result<BTreeSet<Channel>, WorkFault> {
+    let mut offered = BTreeSet::new();
+    for id in devices {
+        let record = store.device(id).await?;
+        let record = record.ok_or_else(|| WorkFault::NotFound(format!("no device {id} is registered")))?;
+        offered.extend(record.device.channels);
+    }
+    if asked.is_empty() {
+        return Ok(offered);
+    }
+    match asked.iter().find(|channel| !offered.contains(channel)) {
+        Some(missing) => Err(WorkFault::Unusable(format!("none of the devices offers {missing}"))),
+        None => Ok(asked.iter().copied().collect()),
+    }
+}

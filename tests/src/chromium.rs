@@ -1,0 +1,118 @@
+//! Debian's Chromium, driven by playwright-core: what people see of the console, judged by axe-core.
+
+use crate::hospital::{DEVICE, Hospital, Window};
+use crate::process::{Input, run};
+use crate::{Browser, Codes, DemoPerson, Terminal};
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// What was seen.
+#[derive(Debug, Deserialize)]
+pub struct Look {
+    /// Pages, each language and width counted.
+    pub looked: usize,
+    /// What is wrong, with its page.
+    pub faults: Vec<String>,
+    /// Milliseconds until the slowest page was there, style and all.
+    pub slowest: u64,
+    /// Bytes of the largest page.
+    pub largest: usize,
+}
+
+/// A hospital with something on every page: work in several states, somebody who is connected, a lock that was lifted.
+/// The terminal is the connection.
+///
+/// # Errors
+/// A step is refused.
+pub fn busy(hospital: &Hospital) -> Result<Terminal> {
+    let act = |who: &str, args: &[&str]| hospital.gateway.act(who, args);
+    let done = hospital.grant(Window::now())?;
+    let certificate = hospital.sign_in()?;
+    hospital.exec(&certificate, "true", Input::Nothing)?.success()?;
+    let report = ["work", "report", &done, "--text", "Logs read, one file replaced.", "--by", &hospital.engineer.id];
+    act(&hospital.approver, &[&report[..], &["--personal-data", "patient IDs in the log"]].concat())?;
+    hospital.request(&hospital.engineer, DEVICE, Window::tomorrow())?;
+    hospital.grant(Window::now())?;
+    act(&hospital.approver, &["lock", "set", "--device", "switch-01", "--reason", "交換のため"])?;
+    let terminal = hospital.shell(hospital.carried(&certificate))?;
+    hospital.await_session(|session| session.closed.is_none())?;
+    Ok(terminal)
+}
+
+/// Looks at every page of the console, as those who may.
+///
+/// # Errors
+/// Chromium or the npm packages are missing, or a page cannot be opened.
+pub fn look_at_the_console(hospital: &Hospital, shots: Option<&Path>) -> Result<Look> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let modules = here.join("../target/browser/node_modules").canonicalize();
+    let modules = modules.context("the browser's driver is missing: sh tests/setup.sh test")?;
+    let works = hospital.gateway.act(&hospital.auditor, &["work", "list", "--vendor", crate::VENDOR])?;
+    let of = |state: &str| -> Result<String> {
+        let mut listed = works.as_array().into_iter().flatten();
+        let found = listed.find(|work| crate::at(work, "/state") == state);
+        Ok(found
+            .and_then(|work| crate::at(work, "/id").as_str())
+            .with_context(|| format!("no {state} work"))?
+            .to_owned())
+    };
+    let (requested, reported) = (of("requested")?, of("reported")?);
+    let page = |name: &str, path: &str| json!([name, path]);
+    let engineer = &hospital.engineer;
+    let vendor = json!({ "id": engineer.id, "password": engineer.password, "code": engineer.codes.fresh()?, "pages": [
+        page("v-devices", "/my-devices"), page("v-works", "/works"), page("v-work", &format!("/works/{requested}")),
+        page("v-reported", &format!("/works/{reported}")), page("v-request", &format!("/request?from={requested}")),
+        page("v-attestation", "/attestation"), page("v-account", "/account"),
+    ] });
+    let hall = somebody(
+        hospital,
+        "approver",
+        json!([
+            page("h-inbox", "/inbox"),
+            page("h-decide", &format!("/works/{requested}")),
+            page("h-live", "/live"),
+            page("h-reviews", "/reviews"),
+            page("h-review", &format!("/works/{reported}")),
+            page("h-works", "/works"),
+            page("h-sessions", "/sessions"),
+            page("h-locks", "/locks"),
+            page("h-people", "/people"),
+            page("h-vendors", "/vendors"),
+            page("h-devices", "/devices"),
+            page("h-missing", "/no-such-page"),
+        ]),
+    )?;
+    let desk = somebody(hospital, "administrator", json!([page("a-sign-ins", "/sign-ins")]))?;
+    let nobody = json!({ "pages": [page("n-sign-in", "/sign-in")] });
+    let plan =
+        json!({ "url": hospital.gateway.demo.console.url, "shots": shots, "people": [nobody, vendor, hall, desk] });
+    let mut node = Command::new("node");
+    node.arg(here.join("browser/look.mjs")).arg(modules);
+    let output = run(&mut node, Input::Bytes(plan.to_string().into_bytes()), Duration::from_secs(220))?.success()?;
+    serde_json::from_slice(&output.stdout).context("the browser's report")
+}
+
+/// Somebody of the demo, with the pages to look at.
+fn somebody(hospital: &Hospital, role: &str, pages: Value) -> Result<Value> {
+    let person: &DemoPerson = hospital.gateway.person(role)?;
+    let codes = Codes::new(person.totp_secret.as_deref().context("no secret")?);
+    Ok(json!({ "id": person.id, "password": person.password, "code": codes.fresh()?, "pages": pages }))
+}
+
+/// Asks for a page so often, and gives the slowest answer: with the connection made, as a browser has it.
+///
+/// # Errors
+/// It is not answered.
+pub fn slowest(browser: &Browser, path: &str, times: usize) -> Result<Duration> {
+    let mut slowest = Duration::ZERO;
+    for _ in 0..times {
+        let page = browser.get(path)?;
+        ensure!(page.status == 200, "{path} answered {}", page.status);
+        slowest = slowest.max(page.took);
+    }
+    Ok(slowest)
+}
