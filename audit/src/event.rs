@@ -161,6 +161,10 @@ kinds! {
     LogStalled = "log.stalled",
     /// The transparency log is level with the events again.
     LogResumed = "log.resumed",
+    /// A witness of the transparency log is silent, or has seen another log than this one.
+    LogWitnessSilent = "log.witness-silent",
+    /// The witness cosigns again.
+    LogWitnessBack = "log.witness-back",
     /// A vendor was added.
     VendorAdd = "vendor.add",
     /// A vendor was changed, suspended or retired.

@@ -1,4 +1,4 @@
-//! The seeds of the transparency log's signing keys: a private file each, numbered in the order of their introduction.
+//! The seeds of the signing keys of the transparency log, and of a witness of others' logs: a private file each, numbered in the order of their introduction.
 //!
 //! A file holds the log's name and 32 bytes; what is signed with them is the log's own affair.
 
@@ -10,7 +10,10 @@ use zeroize::Zeroizing;
 /// First line of such a file.
 const FILE_HEAD: &str = "sekimori log key, format 1";
 
-/// One key of the log.
+/// The file of a witness's key.
+const WITNESS: &str = "witness.key";
+
+/// One key of the log, or of a witness.
 pub struct LogKey {
     /// The log's name, which every key of it bears.
     pub name: String,
@@ -24,11 +27,32 @@ impl LogKey {
     /// # Errors
     /// The file exists already or cannot be written; the system gives no randomness.
     pub fn create(folder: &Path, number: u32, name: &str) -> Result<Self, CertsError> {
+        Self::make(&path(folder, number), name)
+    }
+
+    /// Makes the key of a witness of this name, and writes it into the witness's folder (0600).
+    ///
+    /// # Errors
+    /// As [`LogKey::create`].
+    pub fn create_witness(folder: &Path, name: &str) -> Result<Self, CertsError> {
+        Self::make(&folder.join(WITNESS), name)
+    }
+
+    /// Reads the key of a witness; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`LogKey::load_all`].
+    pub fn load_witness(folder: &Path) -> Result<Option<Self>, CertsError> {
+        let path = folder.join(WITNESS);
+        if path.exists() { Self::load(&path).map(Some) } else { Ok(None) }
+    }
+
+    fn make(path: &Path, name: &str) -> Result<Self, CertsError> {
         let mut seed = Zeroizing::new(vec![0; 32]);
         rand::fill(&mut seed).map_err(|_| CertsError::Crypto("make a log key"))?;
         let digits = Zeroizing::new(seed.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
         let text = Zeroizing::new(format!("{FILE_HEAD}\n{name}\n{}\n", *digits));
-        file::create(&path(folder, number), text.as_bytes())?;
+        file::create(path, text.as_bytes())?;
         Ok(Self { name: name.to_owned(), seed })
     }
 

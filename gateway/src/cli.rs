@@ -23,9 +23,11 @@ mod vendor;
 mod verify;
 mod work;
 
+pub use output::print_text;
+
 use crate::config::{Config, Sandbox};
 use crate::sandbox::reach::Reach;
-use crate::{demo, sandbox, serve};
+use crate::{demo, sandbox, serve, witness};
 use clap::{CommandFactory, Parser, Subcommand};
 use context::Context;
 use error::CliError;
@@ -69,6 +71,8 @@ enum Command {
     Verb(Verb),
     /// Verify a log offline: exit code 0 intact, 6 questions, 7 altered
     Verify(verify::Args),
+    /// Remember on another machine how far logs were, and cosign what continues them (C2SP tlog-witness)
+    Witness(witness::Args),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -155,6 +159,12 @@ fn start(cli: Cli) -> Result<(), CliError> {
         }
         Command::Init(args) => on_threads(threads, init::run(args, json)),
         Command::Verify(args) => verify::run(&args, json),
+        Command::Witness(args) => {
+            diagnostics();
+            let reach = args.reach().map_err(CliError::Failed)?;
+            let held = sandbox::enter(Sandbox::BestEffort, &reach)?;
+            on_threads(threads, witness::run(args, held))
+        }
         Command::Completions { shell } => paperwork::completions(shell, &mut Cli::command()),
         Command::Man { folder } => paperwork::manual(&folder, Cli::command()),
         Command::Verb(verb) => {

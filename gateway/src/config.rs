@@ -6,7 +6,7 @@ mod console;
 mod log;
 
 pub use console::Console;
-pub use log::Log;
+pub use log::{Log, Witness};
 
 use chrono_tz::Tz;
 use ipnet::IpNet;
@@ -372,6 +372,12 @@ impl Config {
     #[must_use]
     pub fn log_keys(&self) -> PathBuf {
         self.data_dir().join("log.keys")
+    }
+
+    /// The authority behind a witness's certificate.
+    #[must_use]
+    pub fn witness_ca(&self, witness: &Witness) -> Option<PathBuf> {
+        witness.ca.as_deref().map(|path| self.resolve(path))
     }
 
     /// Where the database is.

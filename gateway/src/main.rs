@@ -13,6 +13,8 @@ mod session;
 mod ssh;
 mod store;
 mod telnet;
+mod web;
+mod witness;
 mod work;
 
 fn main() -> std::process::ExitCode {

@@ -10,6 +10,7 @@ pub mod progress;
 mod rotate;
 mod sealer;
 pub mod status;
+pub mod witnesses;
 
 pub use keys::make_key;
 pub use progress::Progress;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use witnesses::Witnessing;
 
 /// How often new events are looked for; with the time that a batch takes this stays below a second.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -37,6 +39,8 @@ const PARTING: Duration = Duration::from_secs(10);
 pub struct Sealing {
     /// How far it came.
     pub progress: Arc<Progress>,
+    /// When a witness cosigned last.
+    pub witnessing: Witnessing,
     stop: CancellationToken,
     task: TaskTracker,
 }

@@ -5,7 +5,7 @@ use crate::console::{Certificate, Console};
 use crate::gate::{Gate, Parts};
 use crate::people::password::Passwords;
 use crate::sandbox::Held;
-use crate::seal::{Sealer, progress};
+use crate::seal::{Sealer, progress, witnesses};
 use crate::session::live;
 use crate::ssh::door::Door;
 use crate::ssh::server;
@@ -106,6 +106,7 @@ pub async fn start(config: Config, held: Held) -> anyhow::Result<Serving> {
     gate.segments.spawn(gate.clone(), recipients, unsealed);
     tokio::spawn(live::watch(gate.clone(), seen));
     tokio::spawn(progress::watch(gate.clone()));
+    tokio::spawn(witnesses::ask(gate.clone()));
     let door = Arc::new(Door::default());
     gate.sessions.spawn(door.clone().tell_of_strangers(gate.clone()));
     for listener in listeners {

@@ -88,6 +88,9 @@ pub enum Refusal {
     /// Events wait too long for the transparency log.
     #[error("events cannot be sealed into the log; see `sekimori log status`")]
     LogUnsealed,
+    /// The hospital wants a witness of the log, and none has cosigned for too long.
+    #[error("no witness cosigned the log for too long; see `sekimori log status`")]
+    LogUnwitnessed,
     /// The gateway is being stopped.
     #[error("the gateway is being stopped")]
     Stopping,
@@ -114,6 +117,12 @@ impl Refusal {
             }
             Self::LogUnsealed => {
                 vec!["The gateway's log cannot be written, so nothing starts. Tell the hospital.".into()]
+            }
+            Self::LogUnwitnessed if ja => {
+                vec!["監査ログの立会サーバが応答しないため、接続できません。病院に連絡してください。".into()]
+            }
+            Self::LogUnwitnessed => {
+                vec!["No witness confirms the gateway's log, so nothing starts. Tell the hospital.".into()]
             }
             Self::Stopping if ja => vec!["ゲートウェイを停止しています。".into()],
             Self::Stopping => vec!["The gateway is being stopped.".into()],
@@ -162,6 +171,9 @@ pub async fn open(
     }
     if gate.log_stalled().is_some() {
         return Err(Refusal::LogUnsealed);
+    }
+    if gate.sealing.witnessing.missing(&gate.config()) {
+        return Err(Refusal::LogUnwitnessed);
     }
     if !gate.sign_in_stands(caller.sign_in).await? {
         return Err(Refusal::SignInRevoked);

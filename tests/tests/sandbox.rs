@@ -126,13 +126,17 @@ fn postgresql_is_reached_through_its_socket() -> Result<()> {
 }
 
 #[test]
-fn the_unit_of_the_service_leaves_little_open() -> Result<()> {
-    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/packaging/sekimori.service");
+fn the_units_of_the_services_leave_little_open() -> Result<()> {
+    ["sekimori.service", "sekimori-witness.service"].iter().try_for_each(|name| leaves_little_open(name))
+}
+
+fn leaves_little_open(name: &str) -> Result<()> {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/packaging").join(name);
     let mut analyze = Command::new("systemd-analyze");
     // Tenths: an exposure above 2.0 fails.
     analyze.args(["security", "--offline=true", "--no-pager", "--threshold=20"]).arg(&unit);
     let judged = run(&mut analyze, Input::Nothing, PATIENCE)?.success()?.text();
-    ensure!(judged.contains("exposure level for sekimori.service"), "{judged}");
+    ensure!(judged.contains(&format!("exposure level for {name}")), "{judged}");
     // systemd's own groups of system calls leave these out: without them the unit would take the sandbox away.
     let text = fs::read_to_string(&unit)?;
     for call in ["landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"] {

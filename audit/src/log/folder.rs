@@ -22,6 +22,16 @@ pub fn rotation_path(size: u64) -> String {
 /// Where the last checkpoint that witnesses cosigned lies, below the log's folder.
 pub const COSIGNED: &str = "cosigned";
 
+/// Puts a whole file below `root`: it is durable when this returns, and a crash leaves the old one or the new one.
+///
+/// # Errors
+/// [`LogError::Storage`].
+pub fn put_durably(root: &Path, name: &str, bytes: &[u8]) -> Result<(), LogError> {
+    let mut durable = Durable::new(root);
+    durable.put(name, bytes)?;
+    durable.settle()
+}
+
 /// Reads a file below `root`; `None` if there is none.
 pub(crate) fn read(root: &Path, name: &str) -> Result<Option<Vec<u8>>, LogError> {
     let path = root.join(name);

@@ -38,7 +38,7 @@ mod writer;
 pub use anchor::{Anchor, paper};
 pub use checkpoint::Checkpoint;
 pub use error::LogError;
-pub use folder::{COSIGNED, rotation_path};
+pub use folder::{COSIGNED, put_durably, rotation_path};
 pub use hash::{Hash, Range, leaf_hash, node_hash, root_of, sha256};
 pub use key::{Role, Signed, SigningKey, VerifierKey};
 pub use keys::LogKeys;

@@ -76,6 +76,16 @@ impl Note {
         &self.text
     }
 
+    /// The lines of its signatures, each with its newline.
+    #[must_use]
+    pub fn lines(&self) -> String {
+        let line = |signature: &Signature| {
+            let blob = base64::encode(&[&signature.id, signature.bytes.as_slice()].concat());
+            format!("\u{2014} {} {blob}\n", signature.name)
+        };
+        self.signatures.iter().map(line).collect()
+    }
+
     /// Who of the known keys signed it: never an empty list. Unknown signatures are ignored, also such as share a name
     /// or an identifier with a known key; a known one that fails rejects the note.
     ///

@@ -41,6 +41,12 @@ impl Reader {
         &self.checkpoint
     }
 
+    /// The checkpoint as it lies in the folder, with its signatures.
+    #[must_use]
+    pub fn note(&self) -> &str {
+        &self.note
+    }
+
     /// The entry at an index; `None` behind the last.
     ///
     /// # Errors

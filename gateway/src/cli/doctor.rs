@@ -47,7 +47,7 @@ pub async fn run(context: &Context) -> Result<(), CliError> {
         Ok(_) => {
             checks.push(ok("database", "opens, its schema is current, and the master key fits".into()));
             running(context, &mut checks).await?;
-            checks.push(sealing(context).await?);
+            sealing(context, &mut checks).await?;
             register(context, &mut checks).await?;
         }
         Err(fault) => checks.push(fail("database", fault.to_string())),
@@ -153,14 +153,14 @@ async fn running(context: &Context, checks: &mut Vec<Check>) -> Result<(), CliEr
 }
 
 /// Whether the transparency log is being written.
-async fn sealing(context: &Context) -> Result<Check, CliError> {
+async fn sealing(context: &Context, checks: &mut Vec<Check>) -> Result<(), CliError> {
     let status = Status::of(&context.config, context.store().await?).await?;
     let sealed = status.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
     let found = match status.checkpoint {
         Some(_) => format!("{sealed} of {} events are sealed", status.events),
         None => format!("what was sealed of {} events cannot be read", status.events),
     };
-    Ok(match status.state {
+    checks.push(match status.state {
         State::Level | State::Sealing => ok("log", found),
         State::Resting => warn("log", format!("{found}; the rest is sealed when `sekimori serve` runs")),
         State::Stalled => {
@@ -170,7 +170,25 @@ async fn sealing(context: &Context) -> Result<Check, CliError> {
                 "no session starts; free space, mount the disk, or put the folder back, and it goes on by itself";
             fail("log", format!("{found}, and {} is not being written ({fault}): {remedy}", folder.display()))
         }
-    })
+    });
+    let required = context.config.log.witness_required_minutes > 0;
+    for witness in &status.witnesses {
+        let what = format!("witness {}", witness.name);
+        let last = witness
+            .at
+            .map_or_else(|| "it has never cosigned".into(), |at| format!("it cosigned last at {}", context.show(at)));
+        let remedy = "look whether it runs and is reached, or carry the log to it: sekimori log carry";
+        checks.push(match (witness.silent, required) {
+            (false, _) => ok(&what, last),
+            (true, false) => warn(&what, format!("{last}: {remedy}")),
+            (true, true) => fail(&what, format!("{last}, and sessions need a witness: {remedy}")),
+        });
+    }
+    if status.witnesses.is_empty() {
+        let found = "no witness is configured: what whoever holds this machine rewrites, only a checkpoint kept elsewhere shows";
+        checks.push(warn("witness", found.into()));
+    }
+    Ok(())
 }
 
 /// Devices that could not be dialled tonight, and work whose review is overdue.

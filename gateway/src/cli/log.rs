@@ -1,5 +1,7 @@
 //! Verbs about the log of events.
 
+mod carry;
+
 use super::context::Context;
 use super::error::CliError;
 use super::output;
@@ -9,6 +11,7 @@ use sekimori_audit::event::{Event, Kind};
 use sekimori_policy::authority::Act;
 use sekimori_policy::id::PersonId;
 use serde::Serialize;
+use std::path::PathBuf;
 
 /// Verbs about the log.
 #[derive(Debug, clap::Subcommand)]
@@ -30,6 +33,11 @@ pub enum Command {
     },
     /// Say how the transparency log stands: sealed how far, and whether it goes on; exit code 1 if it does not
     Status,
+    /// Take in the answers of witnesses that were carried here, and leave requests for them: for closed networks
+    Carry {
+        /// The folder that is carried, as on a USB stick
+        folder: PathBuf,
+    },
     /// Change the log's signing key: the old one introduces the next; prints the line for the file of verifier keys
     RotateKey,
     /// Say where the transparency log, the keys that verify it and the recordings are
@@ -56,6 +64,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
         Command::List { since, kind, person, limit } => list(context, since, kind, person, limit).await,
         Command::Status => status(context).await,
+        Command::Carry { folder } => carry::run(&folder, context).await,
         Command::RotateKey => rotate_key(context).await,
         Command::Where => places(context),
     }
@@ -134,6 +143,14 @@ fn told(status: &Status, context: &Context) -> String {
     }
     if let Some(since) = status.stalled_since {
         lines.push(format!("stalled     since {}", context.show(since)));
+    }
+    for witness in &status.witnesses {
+        let cosigned = match (witness.size, witness.at) {
+            (Some(size), Some(at)) => format!("cosigned {size} events at {}", context.show(at)),
+            _ => "has cosigned nothing yet".to_owned(),
+        };
+        let silent = if witness.silent { ": 応答なし / SILENT" } else { "" };
+        lines.push(format!("witness     {} {cosigned}{silent}", output::visible(&witness.name)));
     }
     if let Some(fault) = &status.fault {
         lines.push(format!("fault       {}", output::visible(fault)));

@@ -5,7 +5,7 @@ use super::output;
 use sekimori_audit::log::{Anchor, LogKeys};
 use sekimori_audit::verify::{Limits, Options, Recordings, Report, Verdict, verify};
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What is verified, and against what.
 #[derive(Debug, clap::Args)]
@@ -16,7 +16,7 @@ pub struct Args {
     /// The file of verifier keys that was kept outside of the log
     #[arg(long, value_name = "FILE")]
     keys: PathBuf,
-    /// An older checkpoint that was kept elsewhere, or its text typed from paper; may be repeated
+    /// An older checkpoint that was kept elsewhere, its text typed from paper, or a witness's folder; may be repeated
     #[arg(long, value_name = "FILE")]
     anchor: Vec<PathBuf>,
     /// The folder of the recordings, or a copy of it: every byte of them is compared with the log
@@ -30,12 +30,10 @@ pub struct Args {
 /// Verifies and prints the report. Exit codes beyond the usual: 6 questions, 7 altered.
 pub fn run(args: &Args, json: bool) -> Result<(), CliError> {
     let keys = LogKeys::read(&args.keys)?;
-    let anchors = args.anchor.iter().map(|path| {
-        let bytes =
-            std::fs::read(path).map_err(|fault| CliError::Usage(format!("cannot read {}: {fault}", path.display())))?;
-        Ok(Anchor::parse(&path.display().to_string(), &bytes)?)
-    });
-    let anchors = anchors.collect::<Result<Vec<_>, CliError>>()?;
+    let mut anchors = Vec::new();
+    for path in &args.anchor {
+        read_anchors(path, keys.origin(), &mut anchors)?;
+    }
     let shown = std::io::stderr().is_terminal() && !json;
     let progress = |done: u64, of: u64| {
         if shown {
@@ -63,6 +61,31 @@ pub fn run(args: &Args, json: bool) -> Result<(), CliError> {
         Verdict::Questions => Err(CliError::Verdict { code: 6 }),
         Verdict::Altered => Err(CliError::Verdict { code: 7 }),
     }
+}
+
+/// Reads an anchor, or those of this log in a folder: a witness's, in which there may be others' too.
+fn read_anchors(path: &Path, origin: &str, anchors: &mut Vec<Anchor>) -> Result<(), CliError> {
+    let unreadable = |fault: std::io::Error| CliError::Usage(format!("cannot read {}: {fault}", path.display()));
+    let parsed = |path: &Path| {
+        let bytes =
+            std::fs::read(path).map_err(|fault| CliError::Usage(format!("cannot read {}: {fault}", path.display())))?;
+        Ok::<_, CliError>(Anchor::parse(&path.display().to_string(), &bytes)?)
+    };
+    if !path.is_dir() {
+        anchors.push(parsed(path)?);
+        return Ok(());
+    }
+    let before = anchors.len();
+    for file in std::fs::read_dir(path).map_err(unreadable)? {
+        let file = file.map_err(unreadable)?.path();
+        if file.extension().is_some_and(|extension| extension == "checkpoint") {
+            anchors.extend(Some(parsed(&file)?).filter(|anchor| anchor.checkpoint.origin == origin));
+        }
+    }
+    if anchors.len() == before {
+        return Err(CliError::Usage(format!("{} holds no checkpoint of the log {origin}", path.display())));
+    }
+    Ok(())
 }
 
 fn told(report: &Report) -> String {

@@ -59,6 +59,26 @@ impl Reach {
         })
     }
 
+    /// What a witness reaches: its state and the folder that is carried to it; keys and certificates, by their folders,
+    /// since they may be replaced.
+    ///
+    /// # Errors
+    /// When the folder of its state cannot be made.
+    pub fn of_witness<'f>(
+        state: &Path,
+        carried: Option<&Path>,
+        files: impl Iterator<Item = &'f PathBuf>,
+        port: Option<u16>,
+    ) -> Result<Self, String> {
+        make(state)?;
+        let files = files.flat_map(|file| [Some(parent(file)), file.canonicalize().ok().map(|file| parent(&file))]);
+        Ok(Self {
+            read: SYSTEM.iter().map(PathBuf::from).chain(files.flatten()).collect(),
+            write: std::iter::once(state).chain(carried).map(Path::to_owned).collect(),
+            listen: port.into_iter().collect(),
+        })
+    }
+
     /// What the demonstration reaches: its folder, with the gateway and the simulated devices in it.
     ///
     /// # Errors
@@ -110,6 +130,8 @@ fn reading(config: &Config, config_path: &Path) -> Vec<PathBuf> {
             read.push(parent(&file));
         }
     }
+    let authorities = config.log.witnesses.iter().filter_map(|witness| config.witness_ca(witness));
+    read.extend(authorities.flat_map(|file| [parent(&file), file]));
     if let Ok(Database::Postgres { url, ca }) = config.database() {
         // Authorities are renewed; the pool reads them with each new connection.
         read.extend(ca.into_iter().flat_map(|file| [parent(&file), file]));

@@ -1,6 +1,7 @@
 //! How the log stands, as another process than the gateway sees it: for `log status` and the doctor.
 
-use crate::config::Config;
+use super::witnesses;
+use crate::config::{Config, Witness};
 use crate::serve;
 use crate::store::{Store, StoreError};
 use chrono::{DateTime, Utc};
@@ -41,6 +42,30 @@ pub struct Status {
     pub stalled_since: Option<DateTime<Utc>>,
     /// What the disk says, to the gateway or now.
     pub fault: Option<String>,
+    /// The configured witnesses.
+    pub witnesses: Vec<WitnessStatus>,
+}
+
+/// How a witness stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct WitnessStatus {
+    /// Its name.
+    pub name: String,
+    /// The size that it cosigned last.
+    pub size: Option<u64>,
+    /// When, by its clock.
+    pub at: Option<DateTime<Utc>>,
+    /// Whether that is longer ago than `log.witness_alarm_minutes`.
+    pub silent: bool,
+}
+
+impl WitnessStatus {
+    fn of(config: &Config, witness: &Witness) -> Self {
+        let kept = witnesses::kept(config, witness);
+        let at = kept.as_ref().map(|kept| kept.at);
+        let silent = witnesses::is_silent(config, at);
+        Self { name: witness.name().to_owned(), size: kept.map(|kept| kept.checkpoint.size), at, silent }
+    }
 }
 
 impl Status {
@@ -81,6 +106,7 @@ impl Status {
             waiting_seconds,
             stalled_since: stall.map(|event| event.at),
             fault: unread.or(told),
+            witnesses: config.log.witnesses.iter().map(|witness| WitnessStatus::of(config, witness)).collect(),
         })
     }
 }

@@ -131,6 +131,8 @@ fn changes_facts(kind: Kind) -> bool {
             | Kind::LogStalled
             | Kind::LogResumed
             | Kind::RecordingKey
+            | Kind::LogWitnessSilent
+            | Kind::LogWitnessBack
             | Kind::RecordingSegment
             | Kind::RecordingSealed
             | Kind::RecordingPurged
