@@ -86,10 +86,11 @@ where
                 socket.set_nodelay(true).ok();
                 match tls {
                     None => connection(socket, handle).await,
-                    Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(socket)).await {
-                        Ok(Ok(stream)) => connection(stream, handle).await,
-                        Ok(Err(_)) | Err(_) => {}
-                    },
+                    Some(tls) => {
+                        if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(socket)).await {
+                            connection(stream, handle).await;
+                        }
+                    }
                 }
             };
             // Whoever is slower comes again.

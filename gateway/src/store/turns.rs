@@ -187,8 +187,8 @@ impl Connection {
     async fn control(&mut self, sql: String) -> Result<(), StoreError> {
         let sql = sqlx::raw_sql(AssertSqlSafe(sql));
         match self {
-            Self::Sqlite(connection) => drop(sql.execute(&mut **connection).await?),
-            Self::Postgres(connection) => drop(sql.execute(&mut **connection).await?),
+            Self::Sqlite(connection) => sql.execute(&mut **connection).await.map(|_| ())?,
+            Self::Postgres(connection) => sql.execute(&mut **connection).await.map(|_| ())?,
         }
         Ok(())
     }
