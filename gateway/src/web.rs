@@ -87,6 +87,7 @@ where
                 match tls {
                     None => connection(socket, handle).await,
                     Some(tls) => {
+                        // Who does not finish the handshake is gone without a word.
                         if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(socket)).await {
                             connection(stream, handle).await;
                         }
