@@ -8,7 +8,7 @@ mod common;
 use common::{bytes, end, shell, started};
 use sekimori_audit::error::RecordingError;
 use sekimori_audit::keys::{self, Made};
-use sekimori_audit::recording::{Output, Sealed, SealedIndex, head_in, seal, sealed_path};
+use sekimori_audit::recording::{Output, Press, Sealed, SealedIndex, head_in, seal, sealed_path};
 use sekimori_audit::replay::{self, Happening, Source, export, export_sealed};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ async fn sealed(root: &Path, made: &Made) -> Sealed {
     }
     exec.from_device(Output::Stdout, &bytes([0])).unwrap();
     recording.finish(end()).await.unwrap();
-    let sealed = seal(recording.folder(), recording.head(), &made.recipients).unwrap();
+    let sealed = seal(recording.folder(), recording.head(), &made.recipients, &mut Press::new().unwrap()).unwrap();
     std::fs::remove_dir_all(recording.folder()).unwrap();
     sealed
 }
@@ -108,9 +108,9 @@ async fn one_that_was_sealed_is_not_sealed_again_and_a_try_that_a_crash_ended_is
     let folder = recording.folder();
     std::fs::write(folder.with_extension("tar.partial"), "half").unwrap();
     let head = head_in(folder).unwrap();
-    let first = seal(folder, &head, &made.recipients).unwrap();
+    let first = seal(folder, &head, &made.recipients, &mut Press::new().unwrap()).unwrap();
     assert!(!folder.with_extension("tar.partial").exists());
-    assert_eq!(seal(folder, &head, &made.recipients).unwrap(), first);
+    assert_eq!(seal(folder, &head, &made.recipients, &mut Press::new().unwrap()).unwrap(), first);
 }
 
 /// Five minutes, sixty lines a minute, then sealed.
@@ -126,7 +126,7 @@ fn long_recording(root: &Path, made: &Made) -> PathBuf {
         recording.folder().to_owned()
     });
     std::fs::write(folder.join("00001.cast"), cast).unwrap();
-    seal(&folder, &head_in(&folder).unwrap(), &made.recipients).unwrap();
+    seal(&folder, &head_in(&folder).unwrap(), &made.recipients, &mut Press::new().unwrap()).unwrap();
     sealed_path(&folder)
 }
 

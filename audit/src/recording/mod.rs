@@ -38,7 +38,9 @@ mod values;
 pub use crate::error::RecordingError;
 pub use lines::{Entry, Line, Request, Stream};
 pub use scp_command::ScpCommand;
-pub use sealed::{Piece, SEALED_VERSION, Sealed, SealedIndex, SealedMember, Stored, piece_name, seal, sealed_path};
+pub use sealed::{
+    Piece, Press, SEALED_VERSION, Sealed, SealedIndex, SealedMember, Stored, piece_name, seal, sealed_path,
+};
 pub use tap::Tap;
 pub use values::{
     ChannelEntry, ChannelKind, Direction, ExitStatus, FORMAT_VERSION, Forward, Manifest, MemberEntry, Output,

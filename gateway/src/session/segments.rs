@@ -10,7 +10,7 @@ use crate::store::{Store, StoreError};
 use chrono::Utc;
 use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_audit::keys::Recipients;
-use sekimori_audit::recording::{RecordingError, Sealed, SessionHead, head_in, seal};
+use sekimori_audit::recording::{Press, RecordingError, Sealed, SessionHead, head_in, seal};
 use serde_json::json;
 use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -76,10 +76,11 @@ enum Fault {
 
 async fn run(gate: Arc<Gate>, recipients: Recipients) {
     let segments = &gate.segments;
+    let desk = desk();
     let mut failed: HashSet<PathBuf> = HashSet::new();
     loop {
         while let Some(folder) = segments.next() {
-            if let Err(fault) = settle(&gate.store, &folder, &recipients).await {
+            if let Err(fault) = settle(&gate.store, &folder, &recipients, &desk).await {
                 tracing::error!(folder = %folder.display(), %fault, "a recording is not sealed yet; trying again");
                 failed.insert(folder);
             } else {
@@ -100,9 +101,9 @@ async fn run(gate: Arc<Gate>, recipients: Recipients) {
 }
 
 /// Seals one recording, and tells the log.
-async fn settle(store: &Store, folder: &Path, recipients: &Recipients) -> Result<(), Fault> {
+async fn settle(store: &Store, folder: &Path, recipients: &Recipients, desk: &Desk) -> Result<(), Fault> {
     let head = head_in(folder)?;
-    let sealed = seal_on_a_thread(folder, &head, recipients).await?;
+    let sealed = seal_there(desk, folder, &head, recipients).await?;
     let told = store.events_of_session(head.session).await?;
     let told = told.iter().filter_map(|event| event.event().ok()).any(|event| event.kind == Kind::RecordingSealed);
     if !told {
@@ -121,16 +122,33 @@ async fn take_away(folder: PathBuf) {
     }
 }
 
-async fn seal_on_a_thread(folder: &Path, head: &SessionHead, recipients: &Recipients) -> Result<Sealed, Fault> {
-    let (folder, head, recipients) = (folder.to_owned(), head.clone(), recipients.clone());
-    let (done, sealed) = oneshot::channel();
-    let work = move || {
+/// What the one thread that seals is given to do.
+type Work = Box<dyn FnOnce(&mut Press) + Send>;
+type Desk = std::sync::mpsc::Sender<Work>;
+
+/// Starts the thread that seals, for as long as somebody gives it work: memory of a thread's own is used again.
+fn desk() -> Desk {
+    let (desk, work) = std::sync::mpsc::channel::<Work>();
+    let seal = move || {
         // Sessions come first: on Linux this holds for this thread alone.
         rustix::process::nice(10).ok();
-        // Who asked has not gone away.
-        let _ = done.send(seal(&folder, &head, &recipients));
+        let Ok(mut press) = Press::new() else { return };
+        work.iter().for_each(|work| work(&mut press));
     };
-    std::thread::Builder::new().name("seal".into()).spawn(work).map_err(|_| Fault::Thread)?;
+    if let Err(fault) = std::thread::Builder::new().name("seal".into()).spawn(seal) {
+        tracing::error!(%fault, "no thread can be started to seal recordings; they wait for the next start");
+    }
+    desk
+}
+
+async fn seal_there(desk: &Desk, folder: &Path, head: &SessionHead, recipients: &Recipients) -> Result<Sealed, Fault> {
+    let (folder, head, recipients) = (folder.to_owned(), head.clone(), recipients.clone());
+    let (done, sealed) = oneshot::channel();
+    let work: Work = Box::new(move |press| {
+        // Who asked has not gone away.
+        let _ = done.send(seal(&folder, &head, &recipients, press));
+    });
+    desk.send(work).map_err(|_| Fault::Thread)?;
     Ok(sealed.await.map_err(|_| Fault::Thread)??)
 }
 

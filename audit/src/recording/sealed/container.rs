@@ -39,12 +39,17 @@ impl Container {
     }
 
     /// Packs, seals and appends a piece.
-    pub(super) fn add(&mut self, cut: &Cut<'_>, recipients: &Recipients) -> Result<(), RecordingError> {
+    pub(super) fn add(
+        &mut self,
+        cut: &Cut<'_>,
+        recipients: &Recipients,
+        press: &mut Press,
+    ) -> Result<(), RecordingError> {
         let Some(mut member) = self.under_way.take() else { return Ok(()) };
-        let sealed = sealed(cut, recipients).map_err(RecordingError::storage("seal into", &self.path))?;
+        let sealed = press.seal(cut, recipients).map_err(RecordingError::storage("seal into", &self.path))?;
         let name = piece_name(&member.name, member.pieces.len());
-        let at = self.append(&name, &sealed)?;
-        let (size, sha256) = (sealed.len() as u64, hex(digest(&SHA256, &sealed).as_ref()));
+        let at = self.append(&name, sealed)?;
+        let (size, sha256) = (sealed.len() as u64, hex(digest(&SHA256, sealed).as_ref()));
         member.pieces.push(Piece { at, size, sha256, start: cut.start, micros: cut.micros });
         self.under_way = Some(member);
         Ok(())
@@ -96,12 +101,45 @@ impl Container {
     }
 }
 
-fn sealed(cut: &Cut<'_>, recipients: &Recipients) -> std::io::Result<Vec<u8>> {
-    let age = recipients.seal(Vec::new())?;
-    let mut packed = zstd::stream::Encoder::new(age, LEVEL)?;
-    packed.write_all(cut.before.as_bytes())?;
-    packed.write_all(cut.bytes)?;
-    packed.finish()?.finish()
+/// Packs and seals pieces, in memory that is used again: large pieces of it that come and go stay with the process, and
+/// with each thread that had some.
+pub struct Press {
+    compressor: zstd::bulk::Compressor<'static>,
+    /// Room for a piece before it is packed.
+    pub(super) room: Vec<u8>,
+    joined: Vec<u8>,
+    packed: Vec<u8>,
+    sealed: Vec<u8>,
+}
+
+impl Press {
+    /// One for a thread that seals.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn new() -> std::io::Result<Self> {
+        let compressor = zstd::bulk::Compressor::new(LEVEL)?;
+        Ok(Self { compressor, room: Vec::new(), joined: Vec::new(), packed: Vec::new(), sealed: Vec::new() })
+    }
+
+    fn seal(&mut self, cut: &Cut<'_>, recipients: &Recipients) -> std::io::Result<&[u8]> {
+        let plain = if cut.before.is_empty() {
+            cut.bytes
+        } else {
+            self.joined.clear();
+            self.joined.extend_from_slice(cut.before.as_bytes());
+            self.joined.extend_from_slice(cut.bytes);
+            &self.joined
+        };
+        self.packed.clear();
+        self.packed.reserve(zstd::zstd_safe::compress_bound(plain.len()));
+        self.compressor.compress_to_buffer(plain, &mut self.packed)?;
+        self.sealed.clear();
+        let mut age = recipients.seal(&mut self.sealed)?;
+        age.write_all(&self.packed)?;
+        age.finish()?;
+        Ok(&self.sealed)
+    }
 }
 
 /// Finds and reads the index of a sealed recording: it is the last member, so that the end of the file and the index

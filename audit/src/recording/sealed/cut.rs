@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Plain bytes after which text is cut, at the end of a line.
 const TEXT: usize = 256 << 10;
 /// Plain bytes of any other piece.
-const BYTES: usize = 4 << 20;
+const BYTES: usize = 1 << 20;
 /// A terminal's piece spans at most this time.
 const SPAN_MICROS: u64 = 60_000_000;
 
@@ -62,17 +62,22 @@ pub(super) struct Pieces {
 
 impl Pieces {
     /// Cuts what `source` gives; `path` is for messages.
-    pub(super) fn of(kind: Kind, source: Box<dyn Read>, path: &Path) -> Self {
+    pub(super) fn of(kind: Kind, source: Box<dyn Read>, path: &Path, piece: Vec<u8>) -> Self {
         Self {
             kind,
             path: path.to_owned(),
             source: BufReader::with_capacity(64 << 10, source),
-            piece: Vec::new(),
+            piece,
             given: 0,
             pieces: 0,
             micros: 0,
             screen: Screen::default(),
         }
+    }
+
+    /// Gives the room for a piece back.
+    pub(super) fn into_room(self) -> Vec<u8> {
+        self.piece
     }
 
     /// All bytes so far.
@@ -131,7 +136,7 @@ mod tests {
     use super::*;
 
     fn cut(kind: Kind, text: &[u8]) -> Vec<(String, usize, u64, Option<u64>)> {
-        let mut pieces = Pieces::of(kind, Box::new(std::io::Cursor::new(text.to_vec())), Path::new("x"));
+        let mut pieces = Pieces::of(kind, Box::new(std::io::Cursor::new(text.to_vec())), Path::new("x"), Vec::new());
         let mut all = Vec::new();
         while let Some(cut) = pieces.next_piece().unwrap() {
             all.push((cut.before.clone(), cut.bytes.len(), cut.start, cut.micros));

@@ -10,7 +10,7 @@
 //! | `SESSION/index.json` | in clear and last: where each piece is, its size and SHA-256 as stored ([`SealedIndex`]) |
 //!
 //! So `tar -x`, `age -d`, `zstd -d` and `cat` open a recording without this program. Text is cut between lines, after
-//! 256 KiB, and a terminal's also after 60 s; other bytes after 4 MiB. From its second piece on a terminal's begins with
+//! 256 KiB, and a terminal's also after 60 s; other bytes after 1 MiB. From its second piece on a terminal's begins with
 //! a comment that holds the screen ([`screen`]), so that a reader who wants one moment opens one piece. A reader without
 //! a key can still check every stored byte: against the index, and against the log that holds the same hashes.
 
@@ -122,7 +122,12 @@ pub fn sealed_path(folder: &Path) -> PathBuf {
 ///
 /// # Errors
 /// What the file system said; then there is no tar.
-pub fn seal(folder: &Path, head: &SessionHead, recipients: &Recipients) -> Result<Sealed, RecordingError> {
+pub fn seal(
+    folder: &Path,
+    head: &SessionHead,
+    recipients: &Recipients,
+    press: &mut Press,
+) -> Result<Sealed, RecordingError> {
     let path = sealed_path(folder);
     if !path.exists() {
         let partial = folder.with_extension("tar.partial");
@@ -132,7 +137,7 @@ pub fn seal(folder: &Path, head: &SessionHead, recipients: &Recipients) -> Resul
             SealedIndex { version: SEALED_VERSION, session: head.session, opened: head.opened, members: Vec::new() };
         let mut container = Container::create(&partial, index)?;
         for name in members_in_order(folder)? {
-            seal_member(folder, &name, recipients, &mut container)?;
+            seal_member(folder, &name, recipients, &mut container, press)?;
         }
         container.finish()?;
         std::fs::rename(&partial, &path).map_err(RecordingError::storage("name", &path))?;
@@ -152,6 +157,7 @@ fn pieces_stored(member: &SealedMember) -> impl Iterator<Item = Stored> {
     })
 }
 
+pub use container::Press;
 pub(crate) use container::read_index;
 
 /// Who and what for first, what makes it whole last.
@@ -173,15 +179,18 @@ fn seal_member(
     name: &str,
     recipients: &Recipients,
     container: &mut Container,
+    press: &mut Press,
 ) -> Result<(), RecordingError> {
     let path = folder.join(name);
     let file = std::fs::File::open(&path).map_err(RecordingError::storage("open", &path))?;
-    let mut pieces = Pieces::of(Kind::of(name), Box::new(file), &path);
+    let room = std::mem::take(&mut press.room);
+    let mut pieces = Pieces::of(Kind::of(name), Box::new(file), &path, room);
     container.begin(name);
     while let Some(cut) = pieces.next_piece()? {
-        container.add(&cut, recipients)?;
+        container.add(&cut, recipients, press)?;
     }
     container.end(pieces.size());
+    press.room = pieces.into_room();
     Ok(())
 }
 
