@@ -106,6 +106,16 @@ fn work_goes_from_the_request_to_the_review_in_two_browsers(database: Database) 
         "{events}"
     );
 
+    // Whoever decides on the next request sees what this vendor did before.
+    let next = hospital.request(&hospital.engineer, DEVICE, Window::tomorrow())?;
+    let page = hall.get(&format!("/works/{next}"))?;
+    let earlier = page.body.split_once("What this vendor did last").context("nothing earlier is shown")?.1;
+    ensure!(earlier.contains(&format!("/works/{work}")) && !earlier.contains(&format!("/works/{next}")), "{earlier}");
+    harmless(&page)?;
+    for page in ["/live", "/sessions", "/sessions?person=nobody", "/people", "/vendors", "/devices", "/locks"] {
+        ensure!(hall.get(page)?.status == 200, "{page}");
+    }
+
     // The same again: what was typed is offered.
     let again = vendor.get(&format!("/request?from={work}"))?;
     harmless(&again)?;
@@ -149,8 +159,16 @@ fn invariant_04_nobody_decides_on_what_is_not_theirs() -> Result<()> {
     let seen = self::revision(&page)?;
     let refused = hall.send("/works/w-own/approve", &[("revision", &seen)])?;
     ensure!(refused.status == 403, "{refused:?}");
-    let state = hospital.gateway.act(&hospital.auditor, &["work", "show", "w-own"])?;
-    ensure!(at(&state, "/state") == "requested", "{state}");
+    let state = |work: &str| hospital.gateway.act(&hospital.auditor, &["work", "show", work]);
+    ensure!(at(&state("w-own")?, "/state") == "requested");
+
+    // Whoever opened access in an emergency does not approve it after the fact.
+    ensure!(act(&hall, &work, "emergency", &[("words", " ")])?.status == 422, "opened without a reason");
+    ensure!(act(&hall, &work, "emergency", &[("words", "the scanner stands still")])?.status == 303);
+    ensure!(at(&state(&work)?, "/state") == "awaiting-retrospective-approval");
+    let own = act(&hall, &work, "approve-after", &[])?;
+    ensure!(own.status == 403, "{own:?}");
+    ensure!(hall.get("/inbox")?.body.contains(&work));
     Ok(())
 }
 

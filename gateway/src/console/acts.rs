@@ -3,11 +3,11 @@
 
 use super::fault::Fault;
 use super::visit::{Request, Visit};
-use super::works::{known, local_time};
+use super::works::{EMERGENCY, known, local_time};
 use crate::work::{self, WorkFault};
 use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
-use chrono::TimeZone;
+use chrono::{TimeZone, Utc};
 use sekimori_audit::event::Kind;
 use sekimori_policy::work::{Transition, Work};
 use serde_json::Value;
@@ -30,6 +30,12 @@ pub async fn approve_after(visit: Visit, Path(id): Path<String>) -> Result<Respo
 /// `POST /works/{id}/reject-after`.
 pub async fn reject_after(visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
     act(&visit, &id, Transition::RejectRetrospectively { reason: words(&visit)? }).await
+}
+
+/// `POST /works/{id}/emergency`: opened before its approval, which has to follow.
+pub async fn emergency(visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+    let (reason, deadline) = (words(&visit)?, Utc::now() + EMERGENCY);
+    decide(&visit, &id, Transition::OpenEmergency { reason, deadline }).await
 }
 
 /// `POST /works/{id}/extend`.

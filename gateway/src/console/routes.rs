@@ -56,6 +56,7 @@ routes! {
     post "/works/{id}/reject" => acts::reject,
     post "/works/{id}/approve-after" => acts::approve_after,
     post "/works/{id}/reject-after" => acts::reject_after,
+    post "/works/{id}/emergency" => acts::emergency,
     post "/works/{id}/extend" => acts::extend,
     post "/works/{id}/cut-off" => acts::cut_off,
     post "/works/{id}/withdraw" => acts::withdraw,

@@ -153,6 +153,8 @@ texts! {
     reject: "却下する", "Reject";
     approve_after: "事後承認する", "Approve after the fact";
     reject_after: "事後承認しない（接続を終了）", "Refuse, and end the access";
+    open_emergency: "承認の前に緊急接続を開始する（24時間以内に、別の人の事後承認が必要）", "Open it in an emergency, before the approval (somebody else has to approve it within 24 hours)";
+    why_urgent: "待てない理由", "Why it cannot wait";
     reason_for_vendor: "理由（事業者に表示されます）", "Reason (the vendor reads it)";
     reason_for_person: "理由（接続中の人に表示されます）", "Reason (the person who is connected reads it)";
     ways: "接続のしかた", "How to connect";
@@ -195,6 +197,8 @@ texts! {
     withdraw: "申請を取り消す", "Withdraw";
     cut_off: "作業を遮断する", "Cut this work off";
     history: "履歴", "History";
+    earlier_work: "この事業者の最近の作業", "What this vendor did last";
+    overdue: "照合の期限を過ぎた作業があり、確認が済むまでこの事業者の次の作業は開きません:", "Past its review's deadline. Until it is reviewed, this vendor's next window stays shut:";
     no_time: "日時を入力してください（例: 2026-12-01T22:00）。", "Give a date and a time, such as 2026-12-01T22:00.";
     words_missing: "理由または内容を入力してください。", "Say why, or what was done.";
 

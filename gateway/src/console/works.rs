@@ -15,6 +15,12 @@ use sekimori_policy::facts::Language;
 use sekimori_policy::id::WorkId;
 use sekimori_policy::work::{By, Round, Stage, State, Transition, Work};
 
+/// How many earlier pieces of work a decision is shown with.
+const EARLIER: u32 = 6;
+
+/// How long emergency access waits for its approval after the fact.
+pub const EMERGENCY: TimeDelta = TimeDelta::hours(24);
+
 /// Rows of a page.
 pub const ROWS: u32 = 50;
 
@@ -178,6 +184,7 @@ struct Can {
     reject: bool,
     approve_after: bool,
     reject_after: bool,
+    emergency: bool,
     withdraw: bool,
     cut_off: bool,
     extend: bool,
@@ -210,6 +217,10 @@ struct WorkPage {
     ways: Vec<Ways>,
     may_copy: bool,
     extend_from: String,
+    /// What this vendor did last, for those who decide.
+    earlier: Vec<Row>,
+    /// Of that, what should have been reviewed by now: until it is, this window stays shut.
+    overdue: Vec<String>,
 }
 
 /// `GET /works/{id}`.
@@ -232,6 +243,12 @@ pub async fn show(visit: Visit, Path(id): Path<String>) -> Result<Response, Faul
         rounds.push(Box::pin(round_row(&visit, &work, round)).await?);
     }
     let open = work.occurrence_containing(now);
+    let earlier = if visit.authority(Act::ApproveWork).is_ok() {
+        visit.console.gate.store.works_page(Some(work.vendor()), None, EARLIER).await?
+    } else {
+        Vec::new()
+    };
+    let others = || earlier.iter().filter(|other| other.id() != work.id());
     page::shown(&WorkPage {
         frame: page::frame(&visit, &format!("{} {}", visit.t().work, work.id())),
         row: Row::new(&work, &visit),
@@ -267,6 +284,11 @@ pub async fn show(visit: Visit, Path(id): Path<String>) -> Result<Response, Faul
             .collect(),
         can: can(&work, &visit)?,
         ways,
+        earlier: others().map(|other| Row::new(other, &visit)).collect(),
+        overdue: others()
+            .filter(|other| other.unreviewed_past_deadline(now))
+            .map(|other| other.id().to_string())
+            .collect(),
         may_copy: person.vendor.is_some(),
         extend_from: open.map_or_else(String::new, |span| visit.show_local(span.until + TimeDelta::hours(1))),
     })
@@ -353,6 +375,7 @@ fn can(work: &Work, visit: &Request) -> Result<Can, Fault> {
         reject: may(Transition::Reject { reason: words() }),
         approve_after: may(Transition::ApproveRetrospectively),
         reject_after: may(Transition::RejectRetrospectively { reason: words() }),
+        emergency: may(Transition::OpenEmergency { reason: words(), deadline: now + EMERGENCY }),
         withdraw: may(Transition::Withdraw),
         cut_off: may(Transition::CutOff { reason: words() }),
         extend: longer.is_some_and(|until| may(Transition::Extend { until })),
