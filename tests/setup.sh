@@ -190,6 +190,7 @@ test_set() {
     need git git "pushes through the gateway in the tests"
     need ansible ansible-core "runs modules through the gateway in the tests"
     need openssl openssl "makes a certificate for the witness in the tests"
+    need zbarimg zbar-tools "reads the QR of a checkpoint in the tests"
     need python3 python3 "runs Python clients in the tests"
     python3 -c 'import ensurepip, venv' 2>/dev/null || need pyvenv python3-venv "keeps the Python clients of the tests apart"
     need mkfs.ext4 e2fsprogs "makes a disk that stands still in the tests"

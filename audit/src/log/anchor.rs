@@ -2,7 +2,8 @@
 //! signed, typed back.
 //!
 //! The paper's form is made for fingers: the root as hexadecimal in four rows, each with two digits that show a typing
-//! error in that row. Case, spaces and empty lines do not matter.
+//! error in that row. Case, spaces, line breaks between the rows, full-width characters, and the letters O, l and I for the
+//! digits 0 and 1 do not matter.
 //!
 //! ```text
 //! sekimori anchor 1
@@ -16,6 +17,9 @@ use super::checkpoint::{Checkpoint, decimal};
 use super::error::LogError;
 use super::hash::{Hash, sha256};
 use super::note::Note;
+
+/// Characters of a row of the root without its spaces: 16 digits, and two that check them.
+const ROW: usize = 18;
 
 const HEAD: &str = "sekimori anchor 1";
 
@@ -70,7 +74,8 @@ fn parse_typed(bytes: &[u8]) -> Result<Option<Checkpoint>, LogError> {
     let malformed = |reason: String| LogError::malformed("typed anchor", reason);
     // A paper has seven lines; editors may put a mark before them.
     let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| text.len() < 4096) else { return Ok(None) };
-    let mut lines = text.trim_start_matches('\u{feff}').lines().map(words).filter(|line| !line.is_empty());
+    let text = text.trim_start_matches('\u{feff}').chars().map(half_width).collect::<String>();
+    let mut lines = text.lines().map(words).filter(|line| !line.is_empty());
     if lines.next().is_none_or(|head| head.join(" ").to_lowercase() != HEAD) {
         return Ok(None);
     }
@@ -78,24 +83,47 @@ fn parse_typed(bytes: &[u8]) -> Result<Option<Checkpoint>, LogError> {
     let (["log", origin], [keyword, size, typed]) = (origin.as_slice(), size.as_slice()) else {
         return Err(malformed("after the heading stand `log NAME` and `size NUMBER CHECK`".to_owned()));
     };
-    if !keyword.eq_ignore_ascii_case("size") || !typed.eq_ignore_ascii_case(&check(origin, 0, size)) {
+    let (size, typed) = (digits(size), digits(typed));
+    if !keyword.eq_ignore_ascii_case("size") || typed != check(origin, 0, &size) {
         return Err(malformed("the line `size`, or the name above it, has a typing error".to_owned()));
     }
-    let size = decimal(size).ok_or_else(|| malformed("the size is no number".to_owned()))?;
+    let size = decimal(&size).ok_or_else(|| malformed("the size is no number".to_owned()))?;
     let mut hex = String::new();
+    let mut rest = digits(&lines.flatten().collect::<String>());
     for number in 1..=4 {
-        let row = lines.next().unwrap_or_default().concat().to_lowercase();
+        let behind = rest.split_off(rest.len().min(ROW));
+        let row = std::mem::replace(&mut rest, behind);
         let (content, typed) = row.split_at_checked(16).unwrap_or_default();
         if typed != check(origin, number, content) {
             return Err(malformed(format!("row {number} of the root has a typing error")));
         }
         hex.push_str(content);
     }
-    if lines.next().is_some() {
+    if !rest.is_empty() {
         return Err(malformed("more than four rows follow the size".to_owned()));
     }
     let root = Hash::from_hex(&hex).ok_or_else(|| malformed("the root is not hexadecimal".to_owned()))?;
     Ok(Some(Checkpoint { origin: (*origin).to_owned(), size, root }))
+}
+
+/// What a Japanese keyboard may write in place of ASCII.
+fn half_width(typed: char) -> char {
+    match typed {
+        '\u{3000}' => ' ',
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(typed) - 0xfee0).unwrap_or(typed),
+        other => other,
+    }
+}
+
+/// Digits of a number or of hexadecimal, with what eyes take for them.
+fn digits(typed: &str) -> String {
+    let digit = |typed: char| match typed.to_ascii_lowercase() {
+        'o' => '0',
+        'l' | 'i' => '1',
+        other => other,
+    };
+    // Only ASCII is cut into rows.
+    typed.chars().map(digit).map(|digit| if digit.is_ascii() { digit } else { '?' }).collect()
 }
 
 fn words(line: &str) -> Vec<&str> {
@@ -119,6 +147,14 @@ mod tests {
             format!("\u{feff}\r\n{}\r\n", text.replace("log  ", "log ").to_uppercase().replace('\n', " \r\n\r\n"));
         let careless = careless.replace("GATE.EXAMPLE.JP/LOG", "gate.example.jp/log").replace("LOG gate", "log gate");
         assert_eq!(typed(&careless).expect("typed carelessly").checkpoint, checkpoint);
+        let (upper, rows) = text.split_at(text.find("size").expect("a size"));
+        let eyes = format!("{upper}{}", rows.replace('0', "O").replace('1', "l"));
+        assert_eq!(typed(&eyes).expect("letters for digits").checkpoint, checkpoint);
+        let flowing = format!("{upper}{}", rows.replacen('\n', "\r", 1).replace('\n', " ").replace('\r', "\n"));
+        assert_eq!(typed(&flowing).expect("rows in one line").checkpoint, checkpoint);
+        let wide = |each: char| char::from_u32(u32::from(each) + 0xfee0).expect("a character");
+        let wide = |each: char| if each.is_ascii_graphic() { wide(each) } else { each };
+        assert_eq!(typed(&text.chars().map(wide).collect::<String>()).expect("full-width").checkpoint, checkpoint);
         for (number, row) in text.lines().enumerate().skip(3) {
             let at = row.chars().next().expect("a digit");
             let other = text.replace(row, &row.replacen(at, if at == '0' { "1" } else { "0" }, 1));

@@ -1,6 +1,7 @@
 //! Verbs about the log of events.
 
 mod carry;
+mod checkpoint;
 
 use super::context::Context;
 use super::error::CliError;
@@ -38,6 +39,8 @@ pub enum Command {
         /// The folder that is carried, as on a USB stick
         folder: PathBuf,
     },
+    /// Print the newest checkpoint for paper: as text that can be typed back, and as a QR
+    Checkpoint,
     /// Change the log's signing key: the old one introduces the next; prints the line for the file of verifier keys
     RotateKey,
     /// Say where the transparency log, the keys that verify it and the recordings are
@@ -65,6 +68,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::List { since, kind, person, limit } => list(context, since, kind, person, limit).await,
         Command::Status => status(context).await,
         Command::Carry { folder } => carry::run(&folder, context).await,
+        Command::Checkpoint => checkpoint::run(context),
         Command::RotateKey => rotate_key(context).await,
         Command::Where => places(context),
     }
