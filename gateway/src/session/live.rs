@@ -197,7 +197,15 @@ pub async fn decide_again(gate: &Gate, session: &Session) -> Result<(), StoreErr
                 session.end(End::Narrowed);
             }
         }
-        Decision::Denial(denial) => session.end(End::Denied(denial.reasons().to_vec())),
+        Decision::Denial(denial) => {
+            let permit = session.permit();
+            // Its own end has come, and whoever looks first says so: the clock, or the case that is decided again.
+            session.end(if now >= permit.until() {
+                End::Until(permit.until_because())
+            } else {
+                End::Denied(denial.reasons().to_vec())
+            });
+        }
     }
     Ok(())
 }
