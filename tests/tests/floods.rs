@@ -17,7 +17,7 @@ const CONNECTIONS: usize = 2_000;
 const SOURCES: usize = 40;
 
 /// Sign-in grace in these tests, in seconds, and what a cut may take on two busy cores.
-const GRACE: u64 = 12;
+const GRACE: u64 = 30;
 const LATE: Duration = Duration::from_secs(20);
 
 /// What a neighbour who types may have to wait at most.
