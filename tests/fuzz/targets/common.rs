@@ -58,8 +58,8 @@ pub fn record(input: &[u8], open: impl AsyncFn(&Recording, u32) -> Result<Tap, R
         for (side, said) in turns(input) {
             let said = [Bytes::copy_from_slice(said)];
             let outcome = match side {
-                Side::Person => tap.from_person(&said).await,
-                Side::Device => tap.from_device(Output::Stdout, &said).await,
+                Side::Person => tap.from_person(&said),
+                Side::Device => tap.from_device(Output::Stdout, &said),
             };
             match outcome {
                 Ok(()) => {}
