@@ -16,12 +16,16 @@ pub(super) const ANSWER: Duration = Duration::from_secs(15);
 
 /// Where the database was connected.
 #[derive(Clone)]
-pub(super) struct Home(Handle);
+pub(super) struct Home {
+    runtime: Handle,
+    /// [`ANSWER`].
+    answer: Duration,
+}
 
 impl Home {
     /// The runtime that runs now.
     pub(super) fn here() -> Self {
-        Self(Handle::current())
+        Self { runtime: Handle::current(), answer: ANSWER }
     }
 
     /// An answer of the database, or [`StoreError::Silent`] when it takes too long. It is polled, and let go of, by
@@ -33,21 +37,21 @@ impl Home {
         let mut asked = Asked { home: self, answer: Some(answer.boxed()) };
         async move {
             let limited = poll_fn(|context| {
-                let _home = self.0.enter();
+                let _home = self.runtime.enter();
                 asked.answer.as_mut().map_or(Poll::Pending, |answer| answer.as_mut().poll(context))
             });
-            tokio::time::timeout(ANSWER, limited).await.unwrap_or(Err(StoreError::Silent))
+            tokio::time::timeout(self.answer, limited).await.unwrap_or(Err(StoreError::Silent))
         }
     }
 
     /// Runs something to its end, whatever becomes of who asked for it.
     pub(super) fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
-        self.0.spawn(task)
+        self.runtime.spawn(task)
     }
 
     /// Lets go of something of the database.
     pub(super) fn let_go<T>(&self, thing: T) {
-        let _home = self.0.enter();
+        let _home = self.runtime.enter();
         drop(thing);
     }
 }
@@ -69,6 +73,14 @@ impl<T> Drop for Asked<'_, T> {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_question_without_an_answer_is_given_up() {
+        let home = Home { answer: Duration::from_millis(20), ..Home::here() };
+        let asked = home.answered(std::future::pending::<Result<(), StoreError>>());
+        let given_up = tokio::time::timeout(Duration::from_secs(20), asked).await.unwrap();
+        assert!(matches!(given_up, Err(StoreError::Silent)));
+    }
 
     #[test]
     fn what_is_begun_at_home_outlives_the_runtime_that_asked() {
