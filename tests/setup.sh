@@ -75,18 +75,20 @@ cargo_tool() {
         fail "cargo could not install $crate $version (no network?); install it by hand: cargo install $crate --locked --version $version"
 }
 
-# The stock player, which the tests let play our recordings. The lock file says what it is made of.
-asciinema_player() {
-    if [ -d target/player/node_modules ] && cmp -s tests/player/package-lock.json target/player/installed.json; then
+# npm_folder NAME PACKAGES WHY...: npm packages into target/NAME, as the lock file in tests/NAME says what they are made of.
+npm_folder() {
+    name=$1 list=$2
+    shift 2
+    if [ -d "target/$name/node_modules" ] && cmp -s "tests/$name/package-lock.json" "target/$name/installed.json"; then
         return 0
     fi
-    say "installing npm package asciinema-player (tests/player/package-lock.json): plays our recordings in the tests"
-    rm -rf target/player
-    mkdir -p target/player
-    cp tests/player/package.json tests/player/package-lock.json target/player/
-    (cd target/player && npm ci --silent --no-audit --no-fund --ignore-scripts) ||
-        fail "npm ci could not install asciinema-player (no network?)"
-    cp tests/player/package-lock.json target/player/installed.json
+    say "installing from npm $list (tests/$name/package-lock.json): $*"
+    rm -rf "target/$name"
+    mkdir -p "target/$name"
+    cp "tests/$name/package.json" "tests/$name/package-lock.json" "target/$name/"
+    (cd "target/$name" && npm ci --silent --no-audit --no-fund --ignore-scripts) ||
+        fail "npm ci could not install $list (no network?)"
+    cp "tests/$name/package-lock.json" "target/$name/installed.json"
 }
 
 # SSH clients from elsewhere, which the tests connect with.
@@ -104,20 +106,6 @@ ssh_clients() {
     python3 -m venv $clients/venv && $clients/venv/bin/pip install --quiet --disable-pip-version-check --no-deps \
         --requirement tests/clients/requirements.txt || fail "pip could not install the Python clients (no network?)"
     cat tests/clients/package-lock.json tests/clients/requirements.txt >$clients/installed
-}
-
-# What drives Chromium through the console, and what judges its pages.
-browser_driver() {
-    if [ -d target/browser/node_modules ] && cmp -s tests/browser/package-lock.json target/browser/installed.json; then
-        return 0
-    fi
-    say "installing npm packages playwright-core, axe-core (tests/browser/package-lock.json): look at the console in the tests"
-    rm -rf target/browser
-    mkdir -p target/browser
-    cp tests/browser/package.json tests/browser/package-lock.json target/browser/
-    (cd target/browser && npm ci --silent --no-audit --no-fund --ignore-scripts) ||
-        fail "npm ci could not install playwright-core (no network?)"
-    cp tests/browser/package-lock.json target/browser/installed.json
 }
 
 # Verifiers of the transparency log that are not ours: Go's own implementation in a program of a hundred lines, and
@@ -185,11 +173,10 @@ test_set() {
     need curl curl "speaks SFTP by libssh2, SOCKS, and HTTPS to the console in the tests"
     need chromium chromium "shows the pages of the console in the tests"
     ls /usr/share/fonts/opentype/noto/NotoSansCJK* >/dev/null 2>&1 || need noto-cjk fonts-noto-cjk "shows Japanese in them"
-    need openssl openssl "makes certificates for the console in the tests"
     need rsync rsync "copies through the gateway in the tests"
     need git git "pushes through the gateway in the tests"
     need ansible ansible-core "runs modules through the gateway in the tests"
-    need openssl openssl "makes a certificate for the witness in the tests"
+    need openssl openssl "makes certificates for the console and for the witness in the tests"
     need zbarimg zbar-tools "reads the QR of a checkpoint in the tests"
     need python3 python3 "runs Python clients in the tests"
     python3 -c 'import ensurepip, venv' 2>/dev/null || need pyvenv python3-venv "keeps the Python clients of the tests apart"
@@ -224,8 +211,8 @@ lint)
     ;;
 test)
     cargo_tool cargo-nextest cargo-nextest "$NEXTEST" "runs the tests, each in a process of its own"
-    asciinema_player
-    browser_driver
+    npm_folder player asciinema-player "plays our recordings in the tests"
+    npm_folder browser "playwright-core, axe-core" "look at the console in the tests"
     ssh_clients
     log_verifiers
     ;;

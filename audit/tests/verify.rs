@@ -92,6 +92,15 @@ fn numbers_of_a_session_are_contiguous_and_it_opens_and_closes_once() {
     assert_eq!(found(&leaves), [("session-unclosed", Some(0))]);
     let leaves = story(|story| _ = story.tell(OPEN, id).tell(SEGMENT, id).tell(CLOSE, id));
     assert_eq!(found(&leaves), [("session-unsealed", Some(0))]);
+    // Where recordings are sealed, one of which nothing ever was is missed as well, once there was time for it.
+    let without = |minutes: u64| {
+        story(|story| {
+            story.tell(START, None).visit(session(1), 1).tell(OPEN, Some(session(2))).tell(CLOSE, Some(session(2)));
+            story.wait(minutes / 2).tell(BEAT, None).wait(minutes / 2).tell(BEAT, None);
+        })
+    };
+    assert_eq!(found(&without(10)), []);
+    assert_eq!(found(&without(110)), [("session-unsealed", Some(6))]);
 }
 
 #[test]

@@ -88,6 +88,9 @@ pub async fn start(config: Config, held: Held) -> anyhow::Result<Serving> {
     };
     close_what_a_crash_left_open(&parts).await?;
     let sealer = Sealer::open(&config, &parts.store).await?;
+    let recipients = recipients(&config)?;
+    // Nobody is let in yet: what is there was left behind.
+    let unsealed = parts.recordings.unsealed()?;
     let detail = json!({
         "version": env!("CARGO_PKG_VERSION"), "addresses": addresses, "console": console, "instance": parts.instance,
         "sandbox": held, "log": sealer.checkpoint(),
@@ -98,9 +101,6 @@ pub async fn start(config: Config, held: Held) -> anyhow::Result<Serving> {
         .await
         .context("cannot record the start")?;
     let signals = Signals::heard().context("cannot listen for signals")?;
-    let recipients = recipients(&config)?;
-    // Nobody is let in yet: what is there was left behind.
-    let unsealed = parts.recordings.unsealed()?;
     let gate = Arc::new(Gate::new(config, parts));
     gate.sealing.spawn(gate.store.clone(), sealer);
     gate.segments.spawn(gate.clone(), recipients, unsealed);

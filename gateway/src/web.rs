@@ -12,8 +12,8 @@ use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
@@ -117,23 +117,6 @@ where
     if let Err(fault) = speaking.await {
         tracing::debug!(%fault, "a connection ended");
     }
-}
-
-/// TLS with a certificate and its key, as PEM files.
-///
-/// # Errors
-/// A file cannot be read, or is not what it should be; the error names it.
-pub fn acceptor(certificate: &Path, key: &Path) -> anyhow::Result<TlsAcceptor> {
-    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let chain = chain.with_context(|| format!("cannot read the certificate {}", certificate.display()))?;
-    let private =
-        PrivateKeyDer::from_pem_file(key).with_context(|| format!("cannot read the key {}", key.display()))?;
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, private)
-        .with_context(|| format!("{} does not fit {}", key.display(), certificate.display()))?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 fn connector(authority: &Path) -> anyhow::Result<TlsConnector> {

@@ -13,12 +13,14 @@ use anyhow::Context as _;
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 use sekimori_audit::log::note::LONGEST;
+use sekimori_certs::tls;
 use state::State;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// A request carries a checkpoint and a proof.
@@ -83,7 +85,7 @@ pub async fn run(args: Args, held: sandbox::Held) -> Result<(), CliError> {
 
 async fn listen(args: &Args, state: Arc<State>, address: SocketAddr) -> anyhow::Result<()> {
     let tls = match (&args.tls_certificate, &args.tls_key) {
-        (Some(certificate), Some(key)) => Some(web::acceptor(certificate, key)?),
+        (Some(certificate), Some(key)) => Some(TlsAcceptor::from(tls::given(certificate, key)?)),
         _ => None,
     };
     let listener = TcpListener::bind(address).await;

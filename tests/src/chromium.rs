@@ -2,8 +2,8 @@
 
 use crate::hospital::{DEVICE, Hospital, Window};
 use crate::process::{Input, run};
-use crate::{Browser, Codes, DemoPerson, Terminal};
-use anyhow::{Context, Result, ensure};
+use crate::{Codes, DemoPerson, Terminal};
+use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -101,18 +101,4 @@ fn somebody(hospital: &Hospital, role: &str, pages: Value) -> Result<Value> {
     let person: &DemoPerson = hospital.gateway.person(role)?;
     let codes = Codes::new(person.totp_secret.as_deref().context("no secret")?);
     Ok(json!({ "id": person.id, "password": person.password, "code": codes.fresh()?, "pages": pages }))
-}
-
-/// Asks for a page so often, and gives the slowest answer: with the connection made, as a browser has it.
-///
-/// # Errors
-/// It is not answered.
-pub fn slowest(browser: &Browser, path: &str, times: usize) -> Result<Duration> {
-    let mut slowest = Duration::ZERO;
-    for _ in 0..times {
-        let page = browser.get(path)?;
-        ensure!(page.status == 200, "{path} answered {}", page.status);
-        slowest = slowest.max(page.took);
-    }
-    Ok(slowest)
 }

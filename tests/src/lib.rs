@@ -28,7 +28,7 @@ mod wire;
 mod workstation;
 
 pub use browser::{Browser, Page};
-pub use chromium::{Look, busy, look_at_the_console, slowest};
+pub use chromium::{Look, busy, look_at_the_console};
 pub use codes::Codes;
 pub use footprint::Footprint;
 pub use gateway::{ConsoleDoor, Demo, DemoDevice, DemoPerson, Gateway, SshDoor, Surroundings, sekimori};

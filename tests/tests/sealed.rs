@@ -84,6 +84,26 @@ fn what_was_done_to_a_recording_is_found() -> Result<()> {
     Ok(())
 }
 
+/// More files than are told of at once: all are, once each, and the last word comes last.
+#[test]
+fn a_large_recording_is_told_of_whole() -> Result<()> {
+    let hospital = Hospital::open(Database::Sqlite)?;
+    let certificate = hospital.sign_in()?;
+    hospital.exec(&certificate, "head -c 450000000 /dev/zero", Input::Nothing)?.success()?;
+    let session = hospital.closed_session()?;
+    hospital.sealed(&session.id)?;
+    let (code, report) = Verifying::of(&hospital)?.when_sealed(&hospital)?;
+    ensure!(code == Some(0), "{report}");
+    let told = hospital.events("recording.segment")?;
+    let mut names: Vec<_> = told.iter().map(|event| at(event, "/detail/name").to_string()).collect();
+    names.sort();
+    let all = names.len();
+    names.dedup();
+    ensure!(all > 400 && names.len() == all, "{all} files were told of, {} of them once", names.len());
+    ensure!(hospital.events("recording.sealed")?.len() == 1);
+    Ok(())
+}
+
 struct Verifying {
     log: String,
     keys: String,

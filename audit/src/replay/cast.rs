@@ -230,7 +230,7 @@ impl CastReader {
             let parsed = match self.lines.next_line()? {
                 None => return Ok(None),
                 Some(line) if line.is_empty() || line.starts_with(b"#") => continue,
-                Some(line) => parse(line),
+                Some(line) => parse_line(line),
             };
             let (interval, code, data) = parsed.map_err(|reason| self.lines.damaged("asciicast v3", &reason))?;
             self.micros = self.micros.saturating_add(interval);
@@ -246,7 +246,8 @@ impl CastReader {
     }
 }
 
-fn parse(line: &[u8]) -> Result<(u64, String, String), String> {
+/// A line behind the header: the microseconds since the one before, the code, the data.
+pub(crate) fn parse_line(line: &[u8]) -> Result<(u64, String, String), String> {
     let (interval, code, data) =
         serde_json::from_slice::<(f64, String, String)>(line).map_err(|error| error.to_string())?;
     let micros = (interval * 1e6).round();

@@ -17,6 +17,7 @@ mod sealed;
 mod source;
 mod transcript;
 
+pub(crate) use cast::parse_line;
 pub use cast::{Cast, CastEvent, CastHeader, CastReader, Happening};
 pub use export::{Exported, check_sealed, export, export_sealed};
 pub use follow::{Follower, Seen, follow};

@@ -19,6 +19,8 @@ pub(super) struct Course {
     last: Option<(u64, u64)>,
     latest: u64,
     beat: Option<Beat>,
+    /// When a recording was first sealed: gateways of before sealed none.
+    sealing: Option<u64>,
     pub(super) rotations: Vec<Rotation>,
 }
 
@@ -26,7 +28,8 @@ pub(super) struct Course {
 struct Session {
     last: u64,
     opened: Option<(u64, u64)>,
-    closed: bool,
+    /// When it closed.
+    closed: Option<u64>,
     segments: u64,
     sealed: bool,
     purged: Option<(u64, u64)>,
@@ -84,6 +87,9 @@ impl Course {
             }
             self.beat = Some(Beat { entry, time: leaf.time, stopped: leaf.kind == STOP });
         }
+        if leaf.kind == SEALED {
+            self.sealing.get_or_insert(leaf.time);
+        }
         if leaf.kind == KEY_ROTATED {
             self.rotations.push(Rotation { entry, time: leaf.time, hash: leaf.hash });
         }
@@ -104,17 +110,20 @@ impl Course {
             let mut found = |code, (entry, time): (u64, u64), detail: &str| {
                 ends.push(Fault { session: Some(*id), time: Some(time), ..Fault::at(code, entry, detail) });
             };
-            if let (Some(opened), false) = (session.opened, session.closed) {
+            if let (Some(opened), None) = (session.opened, session.closed) {
                 if now.saturating_sub(opened.1) > micros(limits.session) {
                     found(Code::SessionUnclosed, opened, "the session opened here and was never closed");
                 } else {
                     still_open += 1;
                 }
             }
-            if let (Some(opened), true, false) =
-                (session.opened, session.closed && session.segments > 0, session.sealed)
-            {
-                found(Code::SessionUnsealed, opened, "the session closed, and its recording was never sealed");
+            if let (Some(opened), Some(closed), false) = (session.opened, session.closed, session.sealed) {
+                // It takes moments; one that ended just now may still be under way.
+                let long_ago = now.saturating_sub(closed) > micros(limits.beat);
+                let would_be = self.sealing.is_some_and(|first| first < opened.1);
+                if session.segments > 0 || (would_be && long_ago) {
+                    found(Code::SessionUnsealed, opened, "the session closed, and its recording was never sealed");
+                }
             }
             match (session.gone, session.purged) {
                 (Some((entry, time, count)), None) => {
@@ -161,11 +170,13 @@ impl Session {
         match leaf.kind.as_str() {
             OPEN if self.opened.is_some() => found(Code::SessionRepeated, "the session opens again".to_owned()),
             OPEN => self.opened = Some((entry, leaf.time)),
-            CLOSE if self.closed => found(Code::SessionRepeated, "the session closes again".to_owned()),
-            CLOSE => self.closed = true,
+            CLOSE if self.closed.is_some() => found(Code::SessionRepeated, "the session closes again".to_owned()),
+            CLOSE => self.closed = Some(leaf.time),
             SEGMENT => self.segments += 1,
             SEALED => self.sealed = true,
-            PURGED if !self.closed => found(Code::PurgeUnfounded, "a session is purged that had not ended".to_owned()),
+            PURGED if self.closed.is_none() => {
+                found(Code::PurgeUnfounded, "a session is purged that had not ended".to_owned())
+            }
             PURGED => self.purged = Some((entry, leaf.time)),
             _ => {}
         }

@@ -95,7 +95,7 @@ codes! {
     SessionRepeated = "session-repeated" Altered,
     /// A session was opened long ago and never closed.
     SessionUnclosed = "session-unclosed" Question,
-    /// A closed session's segments were never sealed as a recording.
+    /// A closed session's recording was never sealed, or not to its end.
     SessionUnsealed = "session-unsealed" Question,
     /// The gateway was silent for longer than an hour without having stopped.
     BeatGap = "beat-gap" Question,

@@ -7,8 +7,8 @@ use super::context::Context;
 use super::error::CliError;
 use super::output;
 use crate::seal::status::{State, Status};
-use crate::store::Protocol;
-use chrono::Utc;
+use crate::store::{Protocol, SessionPage};
+use chrono::{TimeDelta, Utc};
 use sekimori_audit::event::Kind;
 use sekimori_audit::keys::Recipients;
 use sekimori_certs::host_ca::HostCa;
@@ -37,6 +37,11 @@ struct Check {
     found: String,
 }
 
+/// How many of the newest sessions are looked at.
+const LOOKED_AT: u32 = 1000;
+/// In what time after its session's end a recording is sealed, even a long one.
+const SEALED_WITHIN: TimeDelta = TimeDelta::minutes(10);
+
 /// Looks at everything, prints it, and fails if anything failed.
 pub async fn run(context: &Context) -> Result<(), CliError> {
     let mut checks = vec![ok("configuration", context.config_path.display().to_string())];
@@ -48,6 +53,7 @@ pub async fn run(context: &Context) -> Result<(), CliError> {
             checks.push(ok("database", "opens, its schema is current, and the master key fits".into()));
             running(context, &mut checks).await?;
             sealing(context, &mut checks).await?;
+            recordings(context, &mut checks).await?;
             register(context, &mut checks).await?;
         }
         Err(fault) => checks.push(fail("database", fault.to_string())),
@@ -188,6 +194,29 @@ async fn sealing(context: &Context, checks: &mut Vec<Check>) -> Result<(), CliEr
         let found = "no witness is configured: what whoever holds this machine rewrites, only a checkpoint kept elsewhere shows";
         checks.push(warn("witness", found.into()));
     }
+    Ok(())
+}
+
+/// Recordings that should have been sealed by now: until they are, they lie in clear.
+async fn recordings(context: &Context, checks: &mut Vec<Check>) -> Result<(), CliError> {
+    let newest = SessionPage { limit: LOOKED_AT, ..SessionPage::default() };
+    let rows = context.store().await?.session_page(&newest).await?;
+    let due = Utc::now() - SEALED_WITHIN;
+    let ended = rows.iter().filter(|row| row.closing.as_ref().is_some_and(|end| end.at < due));
+    let waiting: Vec<_> = ended.filter_map(|row| super::session::folder(row, context).ok()).collect();
+    let waiting: Vec<_> = waiting.iter().filter(|folder| folder.exists()).collect();
+    checks.push(match waiting.first() {
+        None => ok("recordings", "those of sessions that have ended are sealed".into()),
+        Some(first) => fail(
+            "recordings",
+            format!(
+                "{} of sessions that have ended are not sealed and lie in clear, {} the newest: look at the gateway's messages, \
+                 free space, and see whether `sekimori serve` runs",
+                waiting.len(),
+                first.display()
+            ),
+        ),
+    });
     Ok(())
 }
 

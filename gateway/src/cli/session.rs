@@ -300,8 +300,8 @@ fn looked_at(row: &SessionRow, context: &Context) -> Result<(PathBuf, Looked), C
     Ok((sealed, looked))
 }
 
-/// Where the session's recording is.
-fn folder(row: &SessionRow, context: &Context) -> Result<PathBuf, CliError> {
+/// Where the session's recording is while it is not sealed.
+pub(super) fn folder(row: &SessionRow, context: &Context) -> Result<PathBuf, CliError> {
     let limits = sekimori_audit::recording::Limits::default();
     let recordings = sekimori_audit::recording::Recordings::open(context.config.recordings_dir(), limits)?;
     Ok(recordings.folder_of(row.opening.id, row.opening.opened))

@@ -132,7 +132,7 @@ fn again(request: &Request, status: StatusCode, why: Again) -> Response {
     page::render(status, &page::AgainPage::new(request, why))
 }
 
-/// The sentence of a text in the person's language, with one that is English only behind it.
+/// A language, as HTML and HTTP name it.
 #[must_use]
 pub fn language_tag(language: Language) -> &'static str {
     match language {

@@ -7,7 +7,6 @@ use super::server::Peer;
 use super::visit::{Fields, Request, SignedIn, Visit};
 use super::{Console, page};
 use crate::config::Config;
-use aws_lc_rs::digest;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{MatchedPath, State};
@@ -20,6 +19,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
 use sekimori_audit::event::Kind;
+use sekimori_audit::log::sha256;
 use sekimori_policy::facts::{Language, Source, Status};
 use serde_json::json;
 use std::sync::Arc;
@@ -155,8 +155,7 @@ fn ends(config: &Config, proved: DateTime<Utc>, seen: DateTime<Utc>) -> DateTime
 /// The SHA-256 of a token for a purpose, in hexadecimal: what is stored, and what forms carry, give the token away to
 /// nobody.
 pub fn hash(purpose: &str, token: &str) -> String {
-    let digest = digest::digest(&digest::SHA256, format!("sekimori console {purpose}\0{token}").as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(format!("sekimori console {purpose}\0{token}").as_bytes()).hex()
 }
 
 fn same(one: &str, other: &str) -> bool {

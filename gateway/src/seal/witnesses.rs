@@ -79,21 +79,27 @@ fn newest(config: &Config) -> Option<DateTime<Utc>> {
 }
 
 async fn round(gate: &Gate, config: &Config, alarmed: &mut HashSet<String>) -> anyhow::Result<()> {
-    let reader = Reader::open(&config.log_dir())?;
-    let note = reader.note();
+    let folder = config.log_dir();
+    let note = on_disk(move || Ok(Reader::open(&folder)?.note().to_owned())).await?;
+    let note = note.as_str();
     let reached = config.log.witnesses.iter().filter(|witness| witness.url.is_some());
     let asked = reached.map(|witness| async move { (witness, ask_one(config, witness, note).await) });
     let asked = join_all(asked).await;
-    let mut lines = Vec::new();
+    let (mut lines, mut files) = (String::new(), Vec::new());
     for (witness, answer) in &asked {
         if let Ok(cosigned) = answer {
-            put_durably(&config.data_dir().join(FOLDER), &file_name(witness)?, cosigned.as_bytes())?;
-            lines.extend(cosigned.strip_prefix(note).map(str::to_owned));
+            files.push((config.data_dir().join(FOLDER), file_name(witness)?, cosigned.clone()));
+            lines.push_str(cosigned.strip_prefix(note).unwrap_or_default());
         }
     }
     if !lines.is_empty() {
-        put_durably(&config.log_dir(), COSIGNED, format!("{note}{}", lines.concat()).as_bytes())?;
+        files.push((config.log_dir(), COSIGNED.to_owned(), format!("{note}{lines}")));
     }
+    on_disk(move || {
+        files.iter().try_for_each(|(folder, name, text)| put_durably(folder, name, text.as_bytes()))?;
+        Ok(())
+    })
+    .await?;
     for (witness, answer) in asked {
         tell(gate, config, witness, answer.err(), alarmed).await;
     }
@@ -170,9 +176,12 @@ async fn ask_one(config: &Config, witness: &Witness, note: &str) -> Result<Strin
 /// The log cannot be read.
 pub async fn proposal(config: &Config, old: u64, checkpoint: &Checkpoint, note: &str) -> anyhow::Result<String> {
     let (folder, size, note) = (config.log_dir(), checkpoint.size, note.to_owned());
-    let made =
-        tokio::task::spawn_blocking(move || Ok(request(old, &Reader::open(&folder)?.consistency(old, size)?, &note)));
-    made.await?
+    on_disk(move || Ok(request(old, &Reader::open(&folder)?.consistency(old, size)?, &note))).await
+}
+
+/// On a thread that may wait for the disk: one that stands still must hold up nothing but this.
+async fn on_disk<T: Send + 'static>(act: impl FnOnce() -> anyhow::Result<T> + Send + 'static) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(act).await?
 }
 
 /// The folder, below the data directory, of what witnesses cosigned.

@@ -22,8 +22,11 @@ use tokio_util::task::TaskTracker;
 
 /// How long a sealed recording's folder stays, for those who follow it to its end.
 const FOLLOWERS: Duration = Duration::from_millis(500);
-/// When what could not be sealed is tried again.
+/// When what could not be sealed is tried again: soon, and then less often.
 const AGAIN: Duration = Duration::from_secs(5);
+const SELDOM: Duration = Duration::from_secs(300);
+/// Events of one recording that are written together: other writers wait meanwhile.
+const TOGETHER: usize = 200;
 /// How long a stop waits for recordings to be sealed; the rest is sealed at the next start.
 const LAST: Duration = Duration::from_secs(20);
 
@@ -76,15 +79,23 @@ enum Fault {
 
 async fn run(gate: Arc<Gate>, recipients: Recipients) {
     let segments = &gate.segments;
-    let desk = desk();
+    let mut desk = desk();
     let mut failed: HashSet<PathBuf> = HashSet::new();
+    let mut again = AGAIN;
     loop {
         while let Some(folder) = segments.next() {
-            if let Err(fault) = settle(&gate.store, &folder, &recipients, &desk).await {
-                tracing::error!(folder = %folder.display(), %fault, "a recording is not sealed yet; trying again");
-                failed.insert(folder);
-            } else {
-                segments.task.spawn(take_away(folder));
+            match settle(&gate.store, &folder, &recipients, &desk).await {
+                Ok(()) => {
+                    again = AGAIN;
+                    segments.task.spawn(take_away(folder));
+                }
+                Err(fault) => {
+                    tracing::error!(folder = %folder.display(), %fault, "a recording is not sealed yet; trying again");
+                    if matches!(fault, Fault::Thread) {
+                        desk = self::desk();
+                    }
+                    failed.insert(folder);
+                }
             }
         }
         if segments.stop.is_cancelled() {
@@ -93,7 +104,8 @@ async fn run(gate: Arc<Gate>, recipients: Recipients) {
         tokio::select! {
             () = segments.more.notified() => {}
             () = segments.stop.cancelled() => {}
-            () = tokio::time::sleep(AGAIN), if !failed.is_empty() => {
+            () = tokio::time::sleep(again), if !failed.is_empty() => {
+                again = (again * 2).min(SELDOM);
                 segments.waiting.lock().unwrap_or_else(PoisonError::into_inner).extend(failed.drain());
             }
         }
@@ -104,10 +116,12 @@ async fn run(gate: Arc<Gate>, recipients: Recipients) {
 async fn settle(store: &Store, folder: &Path, recipients: &Recipients, desk: &Desk) -> Result<(), Fault> {
     let head = head_in(folder)?;
     let sealed = seal_there(desk, folder, &head, recipients).await?;
+    // A crash may have come between: what was told is not told again. The last event says that all were.
     let told = store.events_of_session(head.session).await?;
-    let told = told.iter().filter_map(|event| event.event().ok()).any(|event| event.kind == Kind::RecordingSealed);
-    if !told {
-        Box::pin(store.record_all(&events(&head, &sealed))).await?;
+    let told = told.iter().filter_map(|event| event.event().ok());
+    let told = told.filter(|event| matches!(event.kind, Kind::RecordingSegment | Kind::RecordingSealed)).count();
+    for events in events(&head, &sealed).get(told..).unwrap_or_default().chunks(TOGETHER) {
+        Box::pin(store.record_all(events)).await?;
     }
     Ok(())
 }
@@ -136,7 +150,7 @@ fn desk() -> Desk {
         work.iter().for_each(|work| work(&mut press));
     };
     if let Err(fault) = std::thread::Builder::new().name("seal".into()).spawn(seal) {
-        tracing::error!(%fault, "no thread can be started to seal recordings; they wait for the next start");
+        tracing::error!(%fault, "no thread can be started to seal recordings");
     }
     desk
 }

@@ -1,7 +1,8 @@
 //! Cuts a member into pieces that are sealed one by one.
 
-use super::screen::{self, Screen};
+use super::screen::Screen;
 use crate::error::RecordingError;
+use crate::replay::parse_line;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -120,7 +121,8 @@ impl Pieces {
             }
             if self.kind == Kind::Cast {
                 let line = self.piece.get(line_at..).unwrap_or_default();
-                self.micros = self.micros.saturating_add(screen::interval(line));
+                // The header and comments take no time.
+                self.micros = self.micros.saturating_add(parse_line(line).map_or(0, |(micros, ..)| micros));
                 if self.micros - began >= SPAN_MICROS {
                     break;
                 }

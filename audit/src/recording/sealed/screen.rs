@@ -4,6 +4,7 @@
 //! screen as it was on an empty terminal of that size. It is made from the output alone, by the emulator of the
 //! asciinema player.
 
+use crate::replay::parse_line;
 use avt::Terminal;
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +86,7 @@ fn event(line: &[u8]) -> Option<Shown> {
         let size = |name: &str| header.pointer(name)?.as_u64().map(|cells| u16::try_from(cells).unwrap_or(u16::MAX));
         return Some(Shown::Size(size("/term/cols")?, size("/term/rows")?));
     }
-    let (_, code, data) = serde_json::from_slice::<(f64, String, String)>(line).ok()?;
+    let (_, code, data) = parse_line(line).ok()?;
     match code.as_str() {
         "o" => Some(Shown::Output(data)),
         "r" => {
@@ -94,15 +95,4 @@ fn event(line: &[u8]) -> Option<Shown> {
         }
         _ => None,
     }
-}
-
-/// The microseconds that a line of our own asciicast says to have passed since the one before; 0 for other lines.
-pub(super) fn interval(line: &[u8]) -> u64 {
-    let text = line.strip_prefix(b"[").unwrap_or_default();
-    let end = text.iter().position(|byte| *byte == b',').unwrap_or(0);
-    let text = std::str::from_utf8(text.get(..end).unwrap_or_default()).unwrap_or_default();
-    let seconds: f64 = text.parse().unwrap_or(0.0);
-    let micros = (seconds * 1e6).round();
-    // In range, and whole.
-    if (0.0..=1e15).contains(&micros) { micros as u64 } else { 0 }
 }
