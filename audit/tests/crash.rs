@@ -1,16 +1,20 @@
 //! What is left when the gateway is killed, and when the disk is full. Each test runs a child process of its own.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 #[expect(dead_code, reason = "other tests use the rest")]
 mod common;
 
-use common::{bytes, end, shell, started};
+use common::{bytes, end, head, shell, started};
 use sekimori_audit::error::RecordingError;
-use sekimori_audit::recording::Output;
-use sekimori_audit::replay::{self, CastReader, Happening, export};
+use sekimori_audit::keys::{self, Identities};
+use sekimori_audit::recording::{Limits, Output, Recordings};
+use sekimori_audit::replay::{self, CastReader, Happening, Source, export};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+/// The file of the key that opens what the child recorded.
+const OFFICE: &str = "office.age";
 
 /// Names the folder in the child's environment.
 const FOLDER: &str = "SEKIMORI_TEST_CHILD_FOLDER";
@@ -27,7 +31,11 @@ fn this_program() -> PathBuf {
 /// Shows ever more, and says on standard output what was shown, as the relay would forward it.
 #[tokio::main(flavor = "current_thread")]
 async fn show_until_killed(root: &Path) {
-    let recording = started(root).await;
+    let made = keys::make();
+    made.office.write(&root.join(OFFICE), "passphrase", 1).unwrap();
+    let recordings =
+        Recordings::open(root.join("recordings"), Limits { reserve_bytes: 0, ..Limits::default() }, made.recipients);
+    let recording = recordings.unwrap().start(head()).await.unwrap();
     let terminal = recording.terminal(1, shell()).await.unwrap();
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "\nfolder {}", recording.folder().display()).unwrap();
@@ -64,18 +72,20 @@ fn what_was_shown_is_on_record_after_a_kill() {
         // Whatever still stood in the pipe was shown as well. A line is one write(2), so none is torn.
         shown.extend(lines.filter_map(|line| line.strip_prefix("shown ").map(str::to_owned)));
 
-        let recorded = recorded_bytes(&folder.join("00001.cast"));
+        let source =
+            Source::of(&folder, || Identities::read(&root.path().join(OFFICE), || Ok("passphrase".to_owned().into())));
+        let source = source.unwrap_or_else(|fault: RecordingError| panic!("{fault}"));
+        let index = replay::open(&source).unwrap();
+        let recorded = recorded_bytes(index.cast_of(1).unwrap().open().unwrap());
         let recorded = recorded.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert!(recorded.starts_with(&shown), "round {round}: shown bytes are missing");
-        let index = replay::open(&folder).unwrap();
         assert!(index.manifest.is_none() && index.channels.len() == 1);
-        assert!(!export(&folder, std::io::sink()).unwrap().verified);
+        assert!(!export(&source, std::io::sink()).unwrap().verified);
     }
 }
 
 /// The exact bytes that a reader finds: outputs, and what waits at the end for the rest of a character.
-fn recorded_bytes(path: &Path) -> Vec<u8> {
-    let mut reader = CastReader::open(path).unwrap();
+fn recorded_bytes(mut reader: CastReader) -> Vec<u8> {
     let (mut bytes, mut pending, mut exact) = (Vec::new(), Vec::new(), None);
     while let Some(event) = reader.next_event().unwrap() {
         match event.what {
@@ -115,7 +125,7 @@ async fn fill_the_disk(root: &Path) {
     assert!(matches!(other, Err(RecordingError::Failed(_))), "every tap refuses: {other:?}");
     assert!(matches!(recording.sftp(3).await, Err(RecordingError::Failed(_))));
     assert!(recording.finish(end()).await.is_err(), "there is no room for a manifest");
-    assert!(!recording.folder().join(".manifest.json.partial").exists());
+    assert!(!recording.folder().join("manifest.json.journal.partial").exists());
 }
 
 #[test]

@@ -6,7 +6,7 @@
 #[expect(dead_code, reason = "other tests use the rest")]
 mod common;
 
-use common::{end, started};
+use common::{end, member, started};
 use sekimori_audit::recording::{Direction, Output, Recording, Tap, Transfer};
 use sekimori_audit::replay::{self, export};
 use std::os::unix::fs::PermissionsExt;
@@ -127,7 +127,7 @@ fn check(recording: &Recording, transfer: &Transfer, direction: Direction, path:
     let sha256 = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     assert_eq!(transfer.sha256, sha256);
     if let Some(copy) = &transfer.kept_copy {
-        assert!(std::fs::read(recording.folder().join(copy)).unwrap() == original, "the kept copy differs");
+        assert!(member(recording, copy) == original, "the kept copy differs");
     } else {
         assert!(original.is_empty());
     }
@@ -153,8 +153,8 @@ async fn openssh_sftp_puts_and_gets() {
     check(&recording, &transfers[1], Direction::FromDevice, &to("down.bin"), &bench.path("person/down.bin"));
     check(&recording, &transfers[2], Direction::ToDevice, &to("空.txt"), &bench.path("person/空.txt"));
     recording.finish(end()).await.unwrap();
-    assert!(export(recording.folder(), std::io::sink()).unwrap().verified);
-    let log = std::fs::read_to_string(recording.folder().join("00001.sftp.jsonl")).unwrap();
+    assert!(export(&recording, std::io::sink()).unwrap().verified);
+    let log = String::from_utf8(member(&recording, "00001.sftp.jsonl")).unwrap();
     assert!(log.contains("\"request\":\"mkdir\"") && log.contains("rename"), "{log}");
 }
 
@@ -170,8 +170,7 @@ async fn openssh_sftp_resumes() {
     let transfers = bench.run(&recording, "sftp", &["-q", "-b", batch.to_str().unwrap(), "device"]).await;
     let written = transfers.iter().find(|transfer| transfer.direction == Direction::ToDevice).unwrap();
     assert_eq!((written.offset, written.size, written.complete), (400_000, 600_000, true));
-    let copy = recording.folder().join(written.kept_copy.as_ref().unwrap());
-    assert!(std::fs::read(copy).unwrap() == all[400_000..]);
+    assert!(member(&recording, written.kept_copy.as_ref().unwrap()) == all[400_000..]);
     assert!(std::fs::read(bench.path("device/up.bin")).unwrap() == all);
 }
 
@@ -217,6 +216,6 @@ async fn openssh_scp_o_fetches_a_tree() {
         check(&recording, transfer, Direction::FromDevice, &bench.path("device").join(name), &fetched);
     }
     recording.finish(end()).await.unwrap();
-    assert_eq!(replay::open(recording.folder()).unwrap().transfers.len(), 3);
-    assert!(export(recording.folder(), std::io::sink()).unwrap().verified);
+    assert_eq!(replay::open(&recording).unwrap().transfers.len(), 3);
+    assert!(export(&recording, std::io::sink()).unwrap().verified);
 }

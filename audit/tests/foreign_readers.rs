@@ -4,7 +4,7 @@
 #[expect(dead_code, reason = "other tests use the rest")]
 mod common;
 
-use common::{bytes, end, started};
+use common::{bytes, end, in_clear, inside, started};
 use sekimori_audit::recording::{Forward, Output};
 use sekimori_audit::replay::export;
 use std::path::Path;
@@ -20,7 +20,7 @@ fn run(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-async fn forwarded(root: &Path, destination: &str, originator: &str, answer: &[u8]) -> String {
+async fn forwarded(root: &Path, destination: &str, originator: &str, answer: &[u8]) -> tempfile::TempDir {
     let recording = started(root).await;
     let forward = Forward {
         destination: destination.to_owned(),
@@ -33,7 +33,7 @@ async fn forwarded(root: &Path, destination: &str, originator: &str, answer: &[u
     tap.from_device(Output::Stdout, &bytes(answer)).unwrap();
     tap.from_person(&bytes("bye")).unwrap();
     recording.finish(end()).await.unwrap();
-    recording.folder().join("00001.pcapng").to_str().unwrap().to_owned()
+    in_clear(&recording)
 }
 
 const CHECKED: [&str; 6] =
@@ -47,7 +47,8 @@ async fn tshark_follows_a_forward_without_complaint() {
         let root = tempfile::tempdir().unwrap();
         // More than one packet, of an odd length.
         let answer = b"0123456789abcde".repeat(10_001);
-        let capture = forwarded(root.path(), destination, originator, &answer).await;
+        let opened = forwarded(root.path(), destination, originator, &answer).await;
+        let capture = inside(&opened).join("00001.pcapng").to_str().unwrap().to_owned();
         let faults = "tcp.checksum.status==0 || ip.checksum.status==0 || tcp.analysis.flags || _ws.malformed";
         let faulty = run("tshark", &[&["-r", &capture, "-Y", faults][..], &CHECKED].concat());
         assert_eq!(faulty, "", "{destination}");
@@ -80,7 +81,7 @@ async fn tar_and_sha256sum_open_an_export() {
     exec.from_person(&bytes("C0644 5 a\nhello\0")).unwrap();
     let summary = recording.finish(end()).await.unwrap();
     let archive = root.path().join("export.tar");
-    let exported = export(recording.folder(), std::fs::File::create(&archive).unwrap()).unwrap();
+    let exported = export(&recording, std::fs::File::create(&archive).unwrap()).unwrap();
     assert!(exported.verified);
 
     let folder = root.path().join("elsewhere");

@@ -3,10 +3,10 @@
 
 mod common;
 
-use common::{bytes, check_v3, end, head, shell, started};
+use common::{bytes, check_v3, end, head, in_clear, inside, member, recordings, shell, started};
 use sekimori_audit::error::RecordingError;
-use sekimori_audit::recording::{Direction, ExitStatus, Forward, Limits, Output, Recordings};
-use sekimori_audit::replay::{self, CastReader, Happening, Seen, export, transcript};
+use sekimori_audit::recording::{Direction, ExitStatus, Forward, Limits, Output};
+use sekimori_audit::replay::{self, CastReader, Happening, Seen, Source, export, transcript};
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -41,7 +41,7 @@ async fn a_session_of_four_channels_reads_back_as_it_was() {
 
     let summary = recording.finish(end()).await.unwrap();
 
-    let index = replay::open(recording.folder()).unwrap();
+    let index = replay::open(&recording).unwrap();
     assert_eq!(index.manifest.as_ref(), Some(&summary.manifest));
     assert_eq!(index.channels.len(), 4);
     assert_eq!(index.channels[0].exit, Some(ExitStatus::Signal("TERM".to_owned())));
@@ -49,10 +49,11 @@ async fn a_session_of_four_channels_reads_back_as_it_was() {
     assert_eq!(index.channels[1].reason.as_deref(), Some("the session ended"));
     assert_eq!(index.channels[2].reason.as_deref(), Some("the window ended"));
     assert_eq!(index.channels[2].command.as_deref(), Some("ct-01:3389"));
-    let stored = |name: &str| std::fs::read(recording.folder().join(name)).unwrap();
+    let stored = |name: &str| member(&recording, name);
     assert_eq!((stored("00002.stdin"), stored("00002.stderr")), (vec![0, 255], vec![0xff, 0xfe]));
     assert!(index.cast_of(1).is_some() && index.cast_of(2).is_none());
-    let shown = check_v3(&recording.folder().join("00001.cast"));
+    let opened = in_clear(&recording);
+    let shown = check_v3(&inside(&opened).join("00001.cast"));
     assert_eq!(shown, "ls\r\n\x1b[31m漢字\x1b[0m\r\n10 minutes left\r\n");
     assert!(!String::from_utf8(stored("00001.cast")).unwrap().contains("ls\\r\"]"), "typed input is not recorded");
 
@@ -84,28 +85,39 @@ async fn a_changed_missing_or_added_member_is_found_on_export() {
     let recording = started(root.path()).await;
     let terminal = recording.terminal(1, shell()).await.unwrap();
     terminal.from_device(Output::Stdout, &bytes("evidence")).unwrap();
-    let folder = recording.folder();
-    assert!(!export(folder, std::io::sink()).unwrap().verified, "a live one has no manifest yet");
+    assert!(!export(&recording, std::io::sink()).unwrap().verified, "a live one has no manifest yet");
     recording.finish(end()).await.unwrap();
-    assert!(export(folder, std::io::sink()).unwrap().verified);
+    assert!(export(&recording, std::io::sink()).unwrap().verified);
 
-    let cast = folder.join("00001.cast");
-    let original = std::fs::read(&cast).unwrap();
-    let altered = |what: &str| {
-        let error = export(folder, std::io::sink()).unwrap_err();
-        assert!(matches!(error, RecordingError::Altered { .. }), "{what}: {error}");
-    };
-    let mut changed = original.clone();
-    changed[100] ^= 1;
-    std::fs::write(&cast, &changed).unwrap();
-    altered("a changed byte");
-    std::fs::write(&cast, &original[..original.len() - 1]).unwrap();
-    altered("a shorter member");
-    std::fs::remove_file(&cast).unwrap();
-    altered("a missing member");
-    std::fs::write(&cast, &original).unwrap();
-    std::fs::write(folder.join("00009.cast"), &original).unwrap();
-    altered("an added member");
+    // As it lies there until it is sealed, and in clear as an export unpacks to.
+    let opened = in_clear(&recording);
+    let clear = inside(&opened);
+    for (source, cast) in [
+        (Source::from(&recording), recording.folder().join("00001.cast.journal")),
+        (Source::from(&clear), clear.join("00001.cast")),
+    ] {
+        let original = std::fs::read(&cast).unwrap();
+        let altered = |what: &str| {
+            let error = export(&source, std::io::sink()).unwrap_err();
+            assert!(
+                matches!(error, RecordingError::Altered { .. } | RecordingError::Damaged { .. }),
+                "{what}: {error}"
+            );
+        };
+        for at in [3, 30, 100, original.len() - 1] {
+            let mut changed = original.clone();
+            changed[at] ^= 1;
+            std::fs::write(&cast, &changed).unwrap();
+            altered("a changed byte");
+        }
+        std::fs::write(&cast, &original[..original.len() - 1]).unwrap();
+        altered("a shorter member");
+        std::fs::remove_file(&cast).unwrap();
+        altered("a missing member");
+        std::fs::write(&cast, &original).unwrap();
+        std::fs::copy(&cast, cast.to_str().unwrap().replace("00001", "00009")).unwrap();
+        altered("an added member");
+    }
 }
 
 #[tokio::test]
@@ -123,7 +135,7 @@ async fn nothing_is_recorded_after_the_end() {
 #[tokio::test]
 async fn a_start_below_the_reserve_leaves_nothing() {
     let root = tempfile::tempdir().unwrap();
-    let recordings = Recordings::open(root.path().join("r"), Limits { reserve_bytes: u64::MAX }).unwrap();
+    let recordings = recordings(&root.path().join("r"), Limits { reserve_bytes: u64::MAX, ..Limits::default() });
     let refused = recordings.start(head()).await.err().unwrap();
     assert!(matches!(refused, RecordingError::ReserveReached { .. }), "{refused}");
     assert_eq!(std::fs::read_dir(root.path().join("r")).unwrap().count(), 0);
@@ -132,7 +144,7 @@ async fn a_start_below_the_reserve_leaves_nothing() {
 #[tokio::test]
 async fn the_same_session_is_not_recorded_twice() {
     let root = tempfile::tempdir().unwrap();
-    let recordings = Recordings::open(root.path().to_owned(), Limits { reserve_bytes: 0 }).unwrap();
+    let recordings = recordings(root.path(), Limits { reserve_bytes: 0, ..Limits::default() });
     let head = head();
     let first = recordings.start(head.clone()).await.unwrap();
     assert!(recordings.start(head).await.is_err());
@@ -170,7 +182,8 @@ async fn characters_split_over_chunks_are_whole_and_lossy_ones_exact() {
     terminal.notice("notice").await.unwrap();
     recording.finish(end()).await.unwrap();
 
-    let path = recording.folder().join("00001.cast");
+    let opened = in_clear(&recording);
+    let path = inside(&opened).join("00001.cast");
     let shown = check_v3(&path);
     assert_eq!(shown, "漢字😀é\u{fffd}\u{fffd}\u{fffd}\u{fffd} Shift_JIS\u{fffd}notice");
     let mut reader = CastReader::open(&path).unwrap();
@@ -196,7 +209,7 @@ async fn intervals_do_not_drift() {
     let least = before.elapsed() - opened;
     terminal.close(None).await.unwrap();
     let most = before.elapsed();
-    let mut reader = CastReader::open(&recording.folder().join("00001.cast")).unwrap();
+    let mut reader = replay::open(&recording).unwrap().cast_of(1).unwrap().open().unwrap();
     let mut last = Duration::ZERO;
     while let Some(event) = reader.next_event().unwrap() {
         last = event.at;
@@ -210,10 +223,10 @@ async fn a_live_session_is_followed_to_its_end() {
     let root = tempfile::tempdir().unwrap();
     let recording = started(root.path()).await;
     let terminal = recording.terminal(1, shell()).await.unwrap();
-    let folder = recording.folder().to_owned();
+    let source = Source::from(&recording);
     let (send, mut seen) = tokio::sync::mpsc::unbounded_channel();
     let follower = tokio::task::spawn_blocking(move || {
-        replay::follow(&folder, |piece| send.send(piece).map_or(ControlFlow::Break(()), |()| ControlFlow::Continue(())))
+        replay::follow(&source, |piece| send.send(piece).map_or(ControlFlow::Break(()), |()| ControlFlow::Continue(())))
     });
     for word in ["one", "two"] {
         terminal.from_device(Output::Stdout, &bytes(word)).unwrap();
@@ -259,8 +272,7 @@ async fn scp_is_read_along_with_the_raw_bytes() {
     assert_eq!((transfer.path.as_str(), transfer.size, transfer.complete), ("/tmp/fw.bin", 5, true));
     assert_eq!(transfer.direction, Direction::ToDevice);
     assert_eq!(transfer.sha256, "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
-    let copy = recording.folder().join(transfer.kept_copy.as_ref().unwrap());
-    assert_eq!(std::fs::read(copy).unwrap(), b"hello");
+    assert_eq!(member(&recording, transfer.kept_copy.as_ref().unwrap()), b"hello");
 
     exec.from_person(&bytes("C0644 9 torn\n")).unwrap();
     exec.from_device(Output::Stdout, &bytes([0])).unwrap();
@@ -268,6 +280,6 @@ async fn scp_is_read_along_with_the_raw_bytes() {
     let left = exec.close(Some("cut")).await.unwrap();
     assert_eq!((left.len(), left[0].complete, left[0].size), (1, false, 4));
     recording.finish(end()).await.unwrap();
-    assert_eq!(replay::open(recording.folder()).unwrap().transfers.len(), 2);
-    assert!(export(recording.folder(), std::io::sink()).unwrap().verified);
+    assert_eq!(replay::open(&recording).unwrap().transfers.len(), 2);
+    assert!(export(&recording, std::io::sink()).unwrap().verified);
 }

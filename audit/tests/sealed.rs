@@ -5,14 +5,34 @@
 #[expect(dead_code, reason = "other tests use the rest")]
 mod common;
 
-use common::{bytes, end, shell, started};
+use common::{bytes, end, head, member, shell, started};
 use sekimori_audit::error::RecordingError;
 use sekimori_audit::keys::{self, Made};
-use sekimori_audit::recording::{Output, Press, Sealed, SealedIndex, head_in, seal, sealed_path};
+use sekimori_audit::recording::{
+    Limits, Output, Press, Recording, Recordings, SealedIndex, Sealing, Stored, head_in, sealed_path,
+};
 use sekimori_audit::replay::{self, Happening, Source, export, export_sealed};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// A recording that was sealed, and what the log was told of it.
+#[derive(Debug, PartialEq)]
+struct Sealed {
+    path: PathBuf,
+    stored: Vec<Stored>,
+}
+
+fn seal(sealing: Result<Sealing, RecordingError>, made: &Made) -> Sealed {
+    let mut sealing = sealing.unwrap();
+    sealing.finish(&made.recipients, &mut Press::new().unwrap()).unwrap();
+    Sealed { path: sealed_path(sealing.folder()), stored: sealing.untold().to_vec() }
+}
+
+/// What another process left, of which the log was told nothing.
+fn left(folder: &Path, told: &[Stored]) -> Result<Sealing, RecordingError> {
+    Sealing::left(folder, &head_in(folder).unwrap(), told)
+}
 
 /// A session of a terminal, a command and a kept file, ended and sealed; its folder is gone.
 async fn sealed(root: &Path, made: &Made) -> Sealed {
@@ -26,7 +46,7 @@ async fn sealed(root: &Path, made: &Made) -> Sealed {
     }
     exec.from_device(Output::Stdout, &bytes([0])).unwrap();
     recording.finish(end()).await.unwrap();
-    let sealed = seal(recording.folder(), recording.head(), &made.recipients, &mut Press::new().unwrap()).unwrap();
+    let sealed = seal(Sealing::begin(&recording), made);
     std::fs::remove_dir_all(recording.folder()).unwrap();
     sealed
 }
@@ -88,7 +108,7 @@ async fn a_changed_byte_anywhere_is_found() {
     let index = SealedIndex::read(&sealed.path).unwrap();
     for piece in index.members.iter().flat_map(|member| &member.pieces) {
         let mut changed = original.clone();
-        changed[usize::try_from(piece.at + piece.size / 2).unwrap()] ^= 1;
+        changed[usize::try_from(piece.place.at + piece.place.size / 2).unwrap()] ^= 1;
         std::fs::write(&sealed.path, &changed).unwrap();
         let found = export_sealed(&sealed.path, std::io::sink()).unwrap_err();
         assert!(matches!(found, RecordingError::Altered { .. }), "{found}");
@@ -107,10 +127,130 @@ async fn one_that_was_sealed_is_not_sealed_again_and_a_try_that_a_crash_ended_is
     recording.finish(end()).await.unwrap();
     let folder = recording.folder();
     std::fs::write(folder.with_extension("tar.partial"), "half").unwrap();
-    let head = head_in(folder).unwrap();
-    let first = seal(folder, &head, &made.recipients, &mut Press::new().unwrap()).unwrap();
+    let first = seal(left(folder, &[]), &made);
     assert!(!folder.with_extension("tar.partial").exists());
-    assert_eq!(seal(folder, &head, &made.recipients, &mut Press::new().unwrap()).unwrap(), first);
+    // The log is told of what it was not told of.
+    let again = seal(left(folder, &first.stored[..2]), &made);
+    assert_eq!(again.stored, first.stored[2..]);
+}
+
+/// A recording whose journal opens with these keys.
+async fn sealed_to(made: &Made, root: &Path) -> Recording {
+    let recordings =
+        Recordings::open(root.to_owned(), Limits { reserve_bytes: 0, ..Limits::default() }, made.recipients.clone());
+    recordings.unwrap().start(head()).await.unwrap()
+}
+
+/// What a crash leaves is sealed without a key, as it is, and reads as far as it was written.
+#[tokio::test]
+async fn what_a_crash_left_is_sealed_as_it_is_and_opens_with_the_same_keys() {
+    let root = tempfile::tempdir().unwrap();
+    let made = keys::make();
+    let recording = sealed_to(&made, root.path()).await;
+    let terminal = recording.terminal(1, shell()).await.unwrap();
+    terminal.from_device(Output::Stdout, &bytes("secret of the device\r\n")).unwrap();
+    let exec = recording.stream(2, "cat big".to_owned()).await.unwrap();
+    // More than two pieces, the last frame torn.
+    let big: Vec<u8> = (0..2_500_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    for chunk in big.chunks(30_000) {
+        exec.from_device(Output::Stdout, &bytes(chunk)).unwrap();
+    }
+    let scp = recording.stream(3, "scp -t /tmp/fw.bin".to_owned()).await.unwrap();
+    for (device, person) in [("\0", "C0644 5 fw.bin\n"), ("\0", "hel")] {
+        scp.from_device(Output::Stdout, &bytes(device)).unwrap();
+        scp.from_person(&bytes(person)).unwrap();
+    }
+    let folder = recording.folder().to_owned();
+    let journal = std::fs::OpenOptions::new().write(true).open(folder.join("00002.stdout.journal")).unwrap();
+    journal.set_len(journal.metadata().unwrap().len() - 7).unwrap();
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let stored = std::fs::read(entry.unwrap().path());
+        let word = b"secret of the device";
+        assert!(stored.is_err() || !stored.unwrap().windows(word.len()).any(|window| window == word));
+    }
+
+    let sealed = seal(left(&folder, &[]), &made);
+    assert!(export_sealed(&sealed.path, std::io::sink()).unwrap().verified);
+    let index = SealedIndex::read(&sealed.path).unwrap();
+    assert_eq!(index.version, 2);
+    let stdout = index.members.iter().find(|member| member.name == "00002.stdout").unwrap();
+    assert!(stdout.pieces.len() > 2 && stdout.size == 2_490_000, "{stdout:?}");
+    for identities in [&made.office, &made.recovery] {
+        let source = Source::sealed(&sealed.path, identities.clone()).unwrap();
+        let opened = replay::open(&source).unwrap();
+        assert!(opened.manifest.is_none() && opened.channels.len() == 3, "{opened:?}");
+        assert!(member(&source, "00002.stdout") == big[..2_490_000], "the bytes differ");
+        assert_eq!(member(&source, "files/00003-0001"), b"hel");
+        assert!(String::from_utf8(member(&source, "00001.cast")).unwrap().contains("secret of the device"));
+    }
+    let foreign = Source::sealed(&sealed.path, keys::make().office).unwrap();
+    assert!(matches!(replay::open(foreign), Err(RecordingError::Locked { .. })));
+}
+
+/// What is sealed while a session goes on is what would be sealed at its end, and a crash in between loses nothing.
+#[tokio::test]
+async fn what_fills_a_piece_is_sealed_while_the_session_goes_on() {
+    let root = tempfile::tempdir().unwrap();
+    let made = keys::make();
+    let recording = sealed_to(&made, root.path()).await;
+    let exec = recording.stream(1, "cat big".to_owned()).await.unwrap();
+    let terminal = recording.terminal(2, shell()).await.unwrap();
+    let big: Vec<u8> = (0..5_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let mut press = Press::new().unwrap();
+    let mut sealing = Sealing::begin(&recording).unwrap();
+    let mut rounds = Vec::new();
+    for (number, chunk) in big.chunks(700_000).enumerate() {
+        exec.from_device(Output::Stdout, &bytes(chunk)).unwrap();
+        terminal.from_device(Output::Stdout, &bytes(format!("{number} {}\r\n", "x".repeat(200_000)))).unwrap();
+        sealing.go_on(&made.recipients, &mut press).unwrap();
+        rounds.push(sealing.untold().len());
+    }
+    assert!(rounds.first() == Some(&0) && rounds.windows(2).all(|pair| pair[0] <= pair[1]), "{rounds:?}");
+    let told = sealing.untold().to_vec();
+    assert!(told.iter().any(|stored| stored.name == "00001.stdout.000004.zst.age"), "{told:?}");
+    assert!(told.iter().any(|stored| stored.name == "00002.cast.000003.zst.age"), "{told:?}");
+
+    // The process goes down here: a copy of the folder is all that is left, with a piece that nobody was told of.
+    let elsewhere = root.path().join("elsewhere").join(recording.session().to_string());
+    copy(recording.folder(), &elsewhere);
+    std::fs::copy(recording.folder().with_extension("tar.partial"), elsewhere.with_extension("tar.partial")).unwrap();
+    let crashed = seal(left(&elsewhere, &told[..told.len() - 1]), &made);
+    assert!(export_sealed(&crashed.path, std::io::sink()).unwrap().verified);
+    let names: Vec<_> = crashed.stored.iter().map(|stored| stored.name.as_str()).collect();
+    assert!(names.contains(&"key.age") && names.contains(&"00001.stdout.000005.journal"), "{names:?}");
+    let opened = source(&crashed.path, &made);
+    assert!(member(&opened, "00001.stdout") == big, "the bytes differ");
+    let torn = member(&opened, "00002.cast");
+
+    // The session goes on, and ends.
+    sealing.told(told.len());
+    recording.finish(end()).await.unwrap();
+    sealing.finish(&made.recipients, &mut press).unwrap();
+    let path = sealed_path(recording.folder());
+    assert!(export_sealed(&path, std::io::sink()).unwrap().verified);
+    let index = SealedIndex::read(&path).unwrap();
+    assert_eq!((index.version, &index.key), (1, &None));
+    let all: Vec<_> = told.iter().chain(sealing.untold()).cloned().collect();
+    let mut stored = sealing.stored().unwrap();
+    stored.sort_by_key(|stored| stored.place.at);
+    assert_eq!(all, stored, "the log was told of each file once, in the order of the tar");
+    let opened = source(&path, &made);
+    assert!(export(&opened, std::io::sink()).unwrap().verified);
+    assert!(member(&opened, "00001.stdout") == big, "the bytes differ");
+    assert!(member(&opened, "00002.cast").starts_with(&torn) && torn.len() > 1_400_000);
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
 }
 
 /// Five minutes, sixty lines a minute, then sealed.
@@ -122,12 +262,11 @@ fn long_recording(root: &Path, made: &Made) -> PathBuf {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let folder = runtime.block_on(async {
         let recording = started(root).await;
-        recording.terminal(1, shell()).await.unwrap();
         recording.folder().to_owned()
     });
+    // In clear, as they were once: what is found so is sealed as well.
     std::fs::write(folder.join("00001.cast"), cast).unwrap();
-    seal(&folder, &head_in(&folder).unwrap(), &made.recipients, &mut Press::new().unwrap()).unwrap();
-    sealed_path(&folder)
+    seal(left(&folder, &[]), made).path
 }
 
 #[test]

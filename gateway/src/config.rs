@@ -13,6 +13,7 @@ pub use log::{Log, Witness};
 
 use chrono_tz::Tz;
 use ipnet::IpNet;
+use sekimori_audit::recording::Durability;
 use sekimori_policy::facts::{Demands, Language};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -201,11 +202,14 @@ pub struct Recording {
     pub folder: Option<PathBuf>,
     /// Free space, in MiB, below which no session starts.
     pub reserve_mib: u64,
+    /// What recorded bytes outlive before they are forwarded: a kill of the gateway, or a power cut; counts from the next
+    /// start.
+    pub durability: Durability,
 }
 
 impl Default for Recording {
     fn default() -> Self {
-        Self { folder: None, reserve_mib: 256 }
+        Self { folder: None, reserve_mib: 256, durability: Durability::default() }
     }
 }
 
@@ -309,6 +313,12 @@ impl Config {
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
         self.resolve(&self.storage.data_dir)
+    }
+
+    /// Where the serving gateway answers those who watch.
+    #[must_use]
+    pub fn watch_socket(&self) -> PathBuf {
+        self.data_dir().join("watch.sock")
     }
 
     /// The folder of host keys, CA keys and the master key.

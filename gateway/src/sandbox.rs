@@ -25,7 +25,8 @@ const REQUIRED: i32 = 3;
 
 /// What may be done with files that are only read. Nothing may be executed anywhere: the gateway starts no programs.
 const READING: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
-/// What may be done in the gateway's own folders: neither devices, sockets and pipes, nor links that lead elsewhere.
+/// What may be done in the gateway's own folders: neither devices and pipes, nor links that lead elsewhere. Sockets are
+/// made in those of [`Reach::sockets`] alone.
 const WRITING: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
     ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | RemoveFile | RemoveDir
 });
@@ -172,6 +173,9 @@ fn restrict(reach: &Reach) -> Result<RestrictionStatus, SandboxError> {
     for folder in &reach.write {
         ruleset = ruleset.add_rule(PathBeneath::new(PathFd::new(folder)?, WRITING))?;
     }
+    for folder in &reach.sockets {
+        ruleset = ruleset.add_rule(PathBeneath::new(PathFd::new(folder)?, AccessFs::MakeSock))?;
+    }
     for port in &reach.listen {
         ruleset = ruleset.add_rule(NetPort::new(*port, AccessNet::BindTcp))?;
     }
@@ -203,7 +207,7 @@ mod tests {
         std::fs::write(read_only.join("file"), "x").unwrap();
         std::fs::write(theirs.join("file"), "x").unwrap();
         std::os::unix::fs::symlink(&theirs, mine.join("way-out")).unwrap();
-        let reach = Reach { read: vec![read_only.clone()], write: vec![mine.clone()], listen: Vec::new() };
+        let reach = Reach { read: vec![read_only.clone()], write: vec![mine.clone()], ..Reach::default() };
         inside(reach, move || {
             let denied = |outcome: std::io::Result<()>| outcome.unwrap_err().kind() == ErrorKind::PermissionDenied;
             std::fs::write(mine.join("a"), "x").unwrap();

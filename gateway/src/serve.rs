@@ -6,7 +6,7 @@ use crate::gate::{Gate, Parts};
 use crate::people::password::Passwords;
 use crate::sandbox::Held;
 use crate::seal::{Sealer, progress, witnesses};
-use crate::session::live;
+use crate::session::{live, watchers};
 use crate::ssh::door::Door;
 use crate::ssh::server;
 use crate::store::{Closing, Counts, Store};
@@ -88,7 +88,7 @@ pub async fn start(config: Config, held: Held) -> anyhow::Result<Serving> {
     };
     close_what_a_crash_left_open(&parts).await?;
     let sealer = Sealer::open(&config, &parts.store).await?;
-    let recipients = recipients(&config)?;
+    let socket = watchers::listen(&config)?;
     // Nobody is let in yet: what is there was left behind.
     let unsealed = parts.recordings.unsealed()?;
     let detail = json!({
@@ -103,7 +103,8 @@ pub async fn start(config: Config, held: Held) -> anyhow::Result<Serving> {
     let signals = Signals::heard().context("cannot listen for signals")?;
     let gate = Arc::new(Gate::new(config, parts));
     gate.sealing.spawn(gate.store.clone(), sealer);
-    gate.segments.spawn(gate.clone(), recipients, unsealed);
+    gate.segments.spawn(gate.clone(), unsealed);
+    tokio::spawn(watchers::hand_out(gate.clone(), socket));
     tokio::spawn(live::watch(gate.clone(), seen));
     tokio::spawn(progress::watch(gate.clone()));
     tokio::spawn(witnesses::ask(gate.clone()));
@@ -244,10 +245,10 @@ pub fn is_served(config: &Config) -> bool {
 async fn parts(config: &Config) -> anyhow::Result<Parts> {
     let master_key = master_key(config)?;
     let database = config.database().map_err(anyhow::Error::msg)?;
-    let limits = Limits { reserve_bytes: config.recording.reserve_mib << 20 };
+    let limits = Limits { reserve_bytes: config.recording.reserve_mib << 20, durability: config.recording.durability };
     Ok(Parts {
         store: Store::open(&database, master_key).await?,
-        recordings: Recordings::open(config.recordings_dir(), limits)?,
+        recordings: Recordings::open(config.recordings_dir(), limits, recipients(config)?)?,
         user_ca: UserCa::load(&config.user_ca())?,
         host_ca: HostCa::load(&config.host_ca())?,
         host_keys: HostKeys::load(&config.keys_dir())?.private_keys(),

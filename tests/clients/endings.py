@@ -35,7 +35,8 @@ class Order(asyncssh.SSHClientSession):
 
 async def ended(connection, command, send=b""):
     channel, session = await connection.create_session(Order, command, encoding=None)
-    channel.write(send)
+    if send:  # a command may be over before nothing could be written to it
+        channel.write(send)
     channel.write_eof()
     await channel.wait_closed()
     return session

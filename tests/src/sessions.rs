@@ -2,6 +2,7 @@
 
 use crate::hospital::Hospital;
 use crate::process::{Input, run};
+use crate::terminal::Terminal;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
@@ -188,6 +189,28 @@ impl Hospital {
         let passphrase = self.gateway.passphrase_file();
         let replay = ["--as", &self.auditor, "session", "replay", id, "--text", "--passphrase-file", &passphrase];
         Ok(self.gateway.command(&replay, Input::Nothing)?.success()?.text())
+    }
+
+    /// A member of a working folder, opened by the stock `age` and a page of Python, with nothing of ours.
+    ///
+    /// # Errors
+    /// It does not open.
+    pub fn opened_by_hand(&self, folder: &Path, member: &str) -> Result<Vec<u8>> {
+        let key = self.workstation.folder().join("session-key");
+        let mut age = Command::new("sh");
+        age.args(["-c", r#"age -d -i "$0" "$1" > "$2" && echo DO''NE"#]);
+        age.arg(self.gateway.demo.data_dir.join("keys/recordings/office.age")).arg(folder.join("key.age")).arg(&key);
+        let mut typing = Terminal::start(&age, 80, 24)?;
+        typing.screen.wait_for("passphrase", crate::PATIENCE).context("is age installed? tests/setup.sh does it")?;
+        typing.type_in(&format!("{}\r", self.gateway.demo.recordings_passphrase))?;
+        typing.screen.wait_for("DONE", crate::PATIENCE)?;
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut python = Command::new(tests.with_file_name("target").join("clients/venv/bin/python"));
+        let out = tempfile::NamedTempFile::new()?;
+        python.arg(tests.join("verifiers/open_journal.py")).arg(&key).arg(member).arg(out.path());
+        python.arg(folder.join(format!("{member}.journal")));
+        run(&mut python, Input::Nothing, crate::PATIENCE)?.success()?;
+        Ok(fs::read(out.path())?)
     }
 
     fn find(&self, name: &str) -> Result<PathBuf> {

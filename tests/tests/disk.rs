@@ -3,7 +3,9 @@
 //! file systems over the folder of recordings; mounting them needs root.
 
 use anyhow::{Context, Result, anyhow, ensure};
-use sekimori_tests::{Database, Hospital, Input, PATIENCE, Running, await_disconnection, run};
+use sekimori_tests::{
+    Database, Hospital, Input, PATIENCE, Running, Surroundings, Window, await_disconnection, free_port, run,
+};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -83,6 +85,33 @@ fn invariant_02_a_disk_that_stands_still_holds_up_no_cut() -> Result<()> {
     Ok(())
 }
 
+/// What the disk holds at the moment at which something is shown, and nothing that only the kernel has, is what a power
+/// cut would leave.
+#[test]
+fn what_was_shown_outlives_a_power_cut_where_that_is_asked_for() -> Result<()> {
+    let address = format!("127.0.0.1:{}", free_port()?);
+    let surroundings = Surroundings { address: &address, ..Surroundings::default() };
+    let mut hospital = Hospital::closed_in(surroundings, Database::Sqlite)?;
+    hospital.grant(Window::now())?;
+    let config = &hospital.gateway.demo.config;
+    fs::write(config, fs::read_to_string(config)? + "\n[recording]\ndurability = \"power\"\n")?;
+    hospital.gateway.kill()?;
+    let disk = Standing::over(&hospital.recordings())?;
+    let _gateway = hospital.gateway.serve_again()?;
+    let certificate = hospital.sign_in()?;
+    let mut terminal = hospital.shell(hospital.carried(&certificate))?;
+    let session = hospital.await_session(|session| session.closed.is_none())?;
+    for round in 0..5 {
+        let shown = format!("shown-{round}-here");
+        terminal.ask(&format!("echo shown-''{round}-here\r"), &shown)?;
+        let left = disk.after_a_power_cut()?;
+        let folder = left.place.join(hospital.working_folder(&session.id)?.strip_prefix(hospital.recordings())?);
+        let cast = hospital.opened_by_hand(&folder, "00001.cast")?;
+        ensure!(String::from_utf8_lossy(&cast).contains(&shown), "{shown} was shown, and is not on the disk");
+    }
+    Ok(())
+}
+
 /// A file system in a file, which can be made to stand still: writes to it then wait.
 struct Standing {
     place: PathBuf,
@@ -97,6 +126,11 @@ impl Standing {
         // With a journal, as real ones have: without, freezing waits for nothing.
         let mut make = Command::new("mkfs.ext4");
         run(make.args(["-q", "-m", "0"]).arg(&image), Input::Nothing, PATIENCE)?.success()?;
+        Self::mounted(image, place)
+    }
+
+    fn mounted(image: PathBuf, place: &Path) -> Result<Self> {
+        fs::create_dir_all(place)?;
         let mut mount = Command::new("mount");
         mount.args(["-o", "loop"]).arg(&image).arg(place);
         run(&mut mount, Input::Nothing, PATIENCE)?.success().context("mounting needs root and a loop device")?;
@@ -112,6 +146,16 @@ impl Standing {
         let mut freeze = Command::new("fsfreeze");
         run(freeze.arg("--freeze").arg(&self.place), Input::Nothing, PATIENCE)?.success()?;
         Ok(frozen)
+    }
+}
+
+impl Standing {
+    /// What is on it now, mounted elsewhere.
+    fn after_a_power_cut(&self) -> Result<Self> {
+        let (image, place) = (self.image.with_extension("copy"), self.place.with_extension("after"));
+        let mut copy = Command::new("cp");
+        run(copy.arg("--sparse=always").arg(&self.image).arg(&image), Input::Nothing, PATIENCE)?.success()?;
+        Self::mounted(image, &place)
     }
 }
 

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use sekimori_tests::{Database, Hospital, Input, PATIENCE, Terminal, at, run};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -70,8 +71,10 @@ fn what_was_shown_is_on_record_after_kill_9() -> Result<()> {
     let [folder] = folders.as_slice() else { anyhow::bail!("not one recording: {folders:?}") };
     let mut grep = Command::new("grep");
     grep.args(["-rqF", &format!("line-{last}-")]).arg(folder);
-    ensure!(run(&mut grep, Input::Nothing, PATIENCE)?.code == Some(0), "line {last} was shown, and is not on record");
-    // The command line reads what a dead gateway left.
+    ensure!(run(&mut grep, Input::Nothing, PATIENCE)?.code == Some(1), "line {last} lies there in clear");
+    // What a dead gateway left opens with the auditor's key, with our tools and without.
+    let by_hand = hospital.opened_by_hand(folder, "00001.cast")?;
+    ensure!(String::from_utf8_lossy(&by_hand).contains(&format!("line-{last}-")), "opened by hand");
     let id = folder.file_name().and_then(|name| name.to_str()).context("no session id")?;
     ensure!(hospital.replayed(id)?.contains(&format!("line-{last}-")), "before it is sealed");
     // The next start closes and seals it, as far as it goes.
@@ -80,6 +83,39 @@ fn what_was_shown_is_on_record_after_kill_9() -> Result<()> {
     ensure!(hospital.replayed(id)?.contains(&format!("line-{last}-")), "once it is sealed");
     let session = hospital.closed_session()?;
     ensure!(session.reason.as_deref() == Some("crash"), "{session:?}");
+    Ok(())
+}
+
+/// Who may connect is one thing, whom the kernel says that it is another.
+#[test]
+fn the_key_of_a_live_recording_is_for_the_gateways_own_user() -> Result<()> {
+    let hospital = Hospital::open(Database::Sqlite)?;
+    let certificate = hospital.sign_in()?;
+    let _terminal = hospital.shell(hospital.carried(&certificate))?;
+    let session = hospital.await_session(|session| session.closed.is_none())?;
+    let socket = hospital.gateway.demo.data_dir.join("watch.sock");
+    let everybody = fs::Permissions::from_mode(0o777);
+    for path in socket.ancestors().take_while(|path| *path != std::env::temp_dir()) {
+        fs::set_permissions(path, everybody.clone())?;
+    }
+    let asked = |user: &str, session: &str| {
+        let ask = "import contextlib, socket, sys\n\
+                   asking = socket.socket(socket.AF_UNIX)\n\
+                   asking.connect(sys.argv[1])\n\
+                   with contextlib.suppress(BrokenPipeError, ConnectionResetError): asking.sendall(sys.argv[2].encode() + b'\\n')\n\
+                   with contextlib.suppress(ConnectionResetError): print(len(asking.makefile('rb').read())); sys.exit()\n\
+                   print(0)";
+        let mut python = Command::new("setpriv");
+        python
+            .args([&format!("--reuid={user}"), "--clear-groups", "/usr/bin/python3", "-c", ask])
+            .arg(&socket)
+            .arg(session);
+        run(&mut python, Input::Nothing, PATIENCE)?.success().map(|said| said.text())
+    };
+    ensure!(asked("nobody", &session.id)? == "0\n", "anybody gets the key");
+    let own = rustix::process::geteuid().as_raw().to_string();
+    ensure!(asked(&own, &session.id)? == "32\n", "the gateway's own user gets none");
+    ensure!(asked(&own, "00000000-0000-7000-8000-000000000000")? == "0\n", "a session that is not live has a key");
     Ok(())
 }
 

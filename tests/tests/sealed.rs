@@ -84,6 +84,44 @@ fn what_was_done_to_a_recording_is_found() -> Result<()> {
     Ok(())
 }
 
+/// A session is sealed while it goes on: what the log was told of stays so when the gateway is killed, and all that was
+/// shown is there when it serves again.
+#[test]
+fn a_long_session_is_sealed_while_it_goes_on_and_after_a_kill() -> Result<()> {
+    let mut hospital = Hospital::open(Database::Sqlite)?;
+    let certificate = hospital.sign_in()?;
+    let mut terminal = hospital.shell(hospital.carried(&certificate))?;
+    terminal.ask("seq -f line-%g- 1 30000\r", "line-30000-")?;
+    let end = Instant::now() + PATIENCE;
+    let told = loop {
+        let told = hospital.events("recording.segment")?;
+        if !told.is_empty() {
+            break told;
+        }
+        ensure!(Instant::now() < end, "nothing is sealed while it goes on: {told:?}");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    };
+    ensure!(told.iter().any(|event| at(event, "/detail/name") == "00001.cast.000001.zst.age"), "{told:?}");
+    terminal.ask("echo after''-wards\r", "after-wards")?;
+    let session = hospital.await_session(|session| session.closed.is_none())?;
+    hospital.gateway.kill()?;
+    let _gateway = hospital.gateway.serve_again()?;
+    let sealed = hospital.sealed(&session.id)?;
+    let text = hospital.replayed(&session.id)?;
+    let lines = text.split("line-").filter_map(|part| part.split_once('-')?.0.parse::<u32>().ok());
+    ensure!(lines.eq(1..=30_000), "not every line is there once, in order");
+    ensure!(text.contains("after-wards"));
+    let (code, report) = Verifying::of(&hospital)?.when_sealed(&hospital)?;
+    ensure!(code == Some(0), "{report}");
+    let mut tar = Command::new("tar");
+    let listed = run(tar.arg("-tf").arg(sealed), Input::Nothing, PATIENCE)?.success()?.text();
+    ensure!(
+        ["/key.age", "/00001.cast.000001.zst.age", ".journal"].iter().all(|name| listed.contains(name)),
+        "{listed}"
+    );
+    Ok(())
+}
+
 /// More files than are told of at once: all are, once each, and the last word comes last.
 #[test]
 fn a_large_recording_is_told_of_whole() -> Result<()> {

@@ -164,8 +164,7 @@ fn a_flood_towards_a_stalled_reader_is_held_back_and_cut_within_a_second() -> Re
     terminal.ask("yes fl''ooding-the-line\r", "flooding-the-line")?;
     terminal.program.signal(Signal::STOP)?;
     let session = hospital.await_session(|session| session.closed.is_none())?;
-    let cast = hospital.member(&session, ".cast")?;
-    standstill(&cast)?;
+    standstill(&hospital.working_folder(&session.id)?.join("00001.cast.journal"))?;
     let grown = hospital.gateway.resident_kib()?.saturating_sub(before);
     ensure!(grown < 24 << 10, "the gateway has grown by {grown} KiB");
 

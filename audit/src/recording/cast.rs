@@ -17,13 +17,12 @@
 //!
 //! Intervals are differences of whole microseconds since the opening, so their sum never drifts.
 
-use super::member::{Member, hex};
+use super::member::{Folder, Member, hex};
 use super::values::{ExitStatus, Terminal};
 use crate::error::RecordingError;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::json;
-use std::path::Path;
 
 /// The writer of one `.cast`.
 pub(super) struct Cast {
@@ -35,9 +34,9 @@ pub(super) struct Cast {
 }
 
 impl Cast {
-    /// Makes `folder/00001.cast` with its header and a comment that holds the opening time to the microsecond.
+    /// Makes `00001.cast` with its header and a comment that holds the opening time to the microsecond.
     pub(super) fn create(
-        folder: &Path,
+        folder: &Folder,
         channel: u32,
         terminal: &Terminal,
         opened: DateTime<Utc>,
@@ -45,7 +44,7 @@ impl Cast {
         let mut member = Member::create(folder, format!("{channel:05}.cast"), "terminal, asciicast v3")?;
         let header = header(channel, terminal, opened)
             .map_err(std::io::Error::from)
-            .map_err(RecordingError::storage("encode the header of a terminal in", folder))?;
+            .map_err(RecordingError::storage("encode the header of a terminal in", &folder.path))?;
         member.append(header.as_bytes())?;
         Ok(Self { member, last: opened, pending: Vec::new(), line: Vec::new() })
     }
@@ -102,7 +101,7 @@ impl Cast {
         self.member.sync()
     }
 
-    /// The file behind it.
+    /// The member behind it.
     pub(super) fn member(&self) -> &Member {
         &self.member
     }

@@ -3,12 +3,12 @@
 use super::cast::Cast;
 use super::forward::ForwardChannel;
 use super::lines::Entry;
+use super::member::Folder;
 use super::sftp::SftpChannel;
 use super::stream::ExecStream;
 use super::values::{ChannelEntry, ChannelKind, ExitStatus, Forward, MemberEntry, Output, Terminal, Transfer};
 use crate::error::RecordingError;
 use chrono::{DateTime, Utc};
-use std::path::Path;
 
 /// The writer of one channel. Every call may block on the disk.
 pub(super) struct Channel {
@@ -31,7 +31,7 @@ enum Writer {
 impl Channel {
     /// A shell or command with a terminal.
     pub(super) fn terminal(
-        folder: &Path,
+        folder: &Folder,
         channel: u32,
         terminal: &Terminal,
         at: DateTime<Utc>,
@@ -42,7 +42,7 @@ impl Channel {
 
     /// A command without one.
     pub(super) fn exec(
-        folder: &Path,
+        folder: &Folder,
         channel: u32,
         command: String,
         at: DateTime<Utc>,
@@ -52,14 +52,14 @@ impl Channel {
     }
 
     /// The SFTP subsystem.
-    pub(super) fn sftp(folder: &Path, channel: u32, at: DateTime<Utc>) -> Result<Self, RecordingError> {
+    pub(super) fn sftp(folder: &Folder, channel: u32, at: DateTime<Utc>) -> Result<Self, RecordingError> {
         let writer = Writer::Sftp(Box::new(SftpChannel::create(folder, channel, at)?));
         Ok(Self::new(channel, ChannelKind::Sftp, None, at, writer))
     }
 
     /// A forwarded connection.
     pub(super) fn forward(
-        folder: &Path,
+        folder: &Folder,
         channel: u32,
         forward: &Forward,
         at: DateTime<Utc>,
@@ -188,9 +188,9 @@ impl Channel {
     }
 
     /// The members' lines of the manifest.
-    pub(super) fn members(&self) -> Result<Vec<MemberEntry>, RecordingError> {
+    pub(super) fn members(&self) -> Vec<MemberEntry> {
         match &self.writer {
-            Writer::Terminal(cast) => cast.member().entry().map(|entry| vec![entry]),
+            Writer::Terminal(cast) => vec![cast.member().entry()],
             Writer::Exec(stream) => stream.entries(),
             Writer::Sftp(sftp) => sftp.entries(),
             Writer::Forward(forward) => forward.entries(),

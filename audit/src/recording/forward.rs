@@ -1,13 +1,12 @@
 //! A forwarded TCP connection: a pcapng with its bytes, and lines with its ends and counts.
 
 use super::lines::{Entry, Lines, opening};
-use super::member::Member;
+use super::member::{Folder, Member};
 use super::pcapng::{Connection, From, preamble};
 use super::values::{ChannelKind, Forward, MemberEntry};
 use crate::error::RecordingError;
 use chrono::{DateTime, Utc};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
 
 /// Stands for a device whose address is not known (RFC 5737: for documentation only).
 const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -23,7 +22,7 @@ pub(super) struct ForwardChannel {
 impl ForwardChannel {
     /// Makes `00004.forward.jsonl` and `00004.pcapng`, the handshake in it.
     pub(super) fn create(
-        folder: &Path,
+        folder: &Folder,
         channel: u32,
         forward: &Forward,
         at: DateTime<Utc>,
@@ -63,8 +62,8 @@ impl ForwardChannel {
     }
 
     /// The lines of the manifest.
-    pub(super) fn entries(&self) -> Result<Vec<MemberEntry>, RecordingError> {
-        Ok(vec![self.lines.member().entry()?, self.capture.entry()?])
+    pub(super) fn entries(&self) -> Vec<MemberEntry> {
+        vec![self.lines.member().entry(), self.capture.entry()]
     }
 
     fn packets(&mut self, fill: impl FnOnce(&mut Connection, &mut Vec<u8>)) -> Result<(), RecordingError> {

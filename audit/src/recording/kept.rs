@@ -4,15 +4,16 @@
 //! it, begin another copy: so nothing that went through can be overwritten by what comes later, and an absurd offset
 //! makes no absurd file. Bytes sent out of order inside the stretch find their place.
 
-use super::member::{create_file, create_folder, hex, measure};
+use super::journal::{Journal, JournalReader};
+use super::member::{Folder, create_folder, hex};
 use super::values::{Direction, MemberEntry, Transfer};
 use crate::error::RecordingError;
 use aws_lc_rs::digest::{Context, SHA256};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::PathBuf;
 
 /// How far ahead of the kept bytes the next may lie; clients have a few MiB under way at once.
 const REACH: u64 = 64 * 1024 * 1024;
@@ -21,16 +22,18 @@ const MAX_STRETCHES: usize = 1024;
 
 /// Where a channel's copies go: `files/00003-0001`, in the order of their beginning.
 pub(super) struct Shelf {
-    folder: PathBuf,
+    folder: Folder,
     channel: u32,
     count: u32,
     entries: Vec<MemberEntry>,
+    /// Finished copies that a power cut could still take.
+    unsynced: Vec<PathBuf>,
 }
 
 impl Shelf {
-    /// The copies of one channel of the session in `folder`.
-    pub(super) fn new(folder: &Path, channel: u32) -> Self {
-        Self { folder: folder.to_owned(), channel, count: 0, entries: Vec::new() }
+    /// The copies of one channel.
+    pub(super) fn new(folder: &Folder, channel: u32) -> Self {
+        Self { folder: folder.clone(), channel, count: 0, entries: Vec::new(), unsynced: Vec::new() }
     }
 
     /// The lines of the manifest for all finished copies.
@@ -38,13 +41,40 @@ impl Shelf {
         &self.entries
     }
 
-    fn next(&mut self) -> Result<(String, PathBuf, File), RecordingError> {
-        create_folder(&self.folder.join("files"))?;
+    /// Makes the finished copies outlive a power cut: all at once, since who moves a thousand small files must not wait
+    /// for the disk a thousand times.
+    pub(super) fn sync(&mut self) -> Result<(), RecordingError> {
+        for path in self.unsynced.drain(..) {
+            let synced = File::open(&path).and_then(|file| file.sync_data());
+            synced.map_err(RecordingError::storage("sync", &path))?;
+        }
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<(String, Journal), RecordingError> {
+        if self.count == 0 {
+            create_folder(&self.folder.path.join("files"))?;
+        }
         self.count += 1;
         let name = format!("files/{:05}-{:04}", self.channel, self.count);
-        let path = self.folder.join(&name);
-        let file = create_file(&path)?;
-        Ok((name, path, file))
+        let journal = self.folder.journal(&name)?;
+        Ok((name, journal))
+    }
+
+    /// Size and SHA-256 of a copy, read from its beginning.
+    fn measure(&self, name: &str, journal: &Journal) -> Result<(u64, String), RecordingError> {
+        let mut reader = JournalReader::open(journal.path(), name, &self.folder.key)?;
+        let mut hash = Context::new(&SHA256);
+        let mut buffer = vec![0; 256 * 1024];
+        let mut size = 0;
+        loop {
+            let count = reader.read(&mut buffer).map_err(RecordingError::reading(journal.path()))?;
+            if count == 0 {
+                return Ok((size, hex(hash.finish().as_ref())));
+            }
+            hash.update(buffer.get(..count).unwrap_or_default());
+            size += count as u64;
+        }
     }
 }
 
@@ -66,7 +96,7 @@ pub(super) struct Moving {
     /// What is kept, as `start → end` in offsets of the file; touching stretches are one.
     stretches: BTreeMap<u64, u64>,
     moved: u64,
-    copy: Option<(String, PathBuf, File)>,
+    copy: Option<(String, Journal)>,
     /// The running hash while bytes come in order; `None` once they did not, and the copy is read at the end.
     hash: Option<Context>,
 }
@@ -106,8 +136,8 @@ impl Moving {
         if self.copy.is_none() {
             self.copy = Some(shelf.next()?);
         }
-        if let Some((_, path, file)) = &self.copy {
-            file.write_all_at(bytes, offset.saturating_sub(base)).map_err(RecordingError::storage("write", path))?;
+        if let Some((_, journal)) = &mut self.copy {
+            journal.write(offset.saturating_sub(base), bytes)?;
         }
         let in_order = self.moved == offset.saturating_sub(base);
         match (&mut self.hash, in_order) {
@@ -127,12 +157,12 @@ impl Moving {
         orderly: bool,
     ) -> Result<Transfer, RecordingError> {
         let (kept_copy, sha256) = match (self.copy, self.hash) {
-            (Some((name, path, file)), hash) => {
-                file.sync_data().map_err(RecordingError::storage("sync", &path))?;
+            (Some((name, journal)), hash) => {
                 let (size, sha256) = match hash {
                     Some(hash) => (self.moved, hex(hash.finish().as_ref())),
-                    None => measure(&path)?,
+                    None => shelf.measure(&name, &journal)?,
                 };
+                shelf.unsynced.push(journal.path().to_owned());
                 let content = "kept copy of a transferred file".to_owned();
                 shelf.entries.push(MemberEntry { name: name.clone(), content, size, sha256: sha256.clone() });
                 (Some(name), sha256)

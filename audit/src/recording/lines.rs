@@ -3,12 +3,12 @@
 //! The same lines serve commands, SFTP and forwards, so that a reader needs one parser. Terminals have no such member:
 //! asciicast lines carry the same facts.
 
-use super::member::Member;
+use super::member::{Folder, Member};
 use super::values::{ChannelKind, ExitStatus, FORMAT_VERSION, Forward, Transfer};
 use crate::error::RecordingError;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// One line: what, and when by the gateway's clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,15 +130,15 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Makes `folder/name` and writes its first line.
+    /// Makes the member `name` and writes its first line.
     pub(super) fn create(
-        folder: &Path,
+        folder: &Folder,
         name: String,
         content: &'static str,
         at: DateTime<Utc>,
         open: Entry,
     ) -> Result<Self, RecordingError> {
-        let path = folder.join(&name);
+        let path = folder.path.join(&name);
         let mut lines = Self { path, member: Member::create(folder, name, content)? };
         lines.add(at, open)?;
         Ok(lines)
@@ -153,7 +153,7 @@ impl Lines {
         self.member.append(&line)
     }
 
-    /// The file behind it.
+    /// The member behind it.
     pub(super) fn member(&self) -> &Member {
         &self.member
     }

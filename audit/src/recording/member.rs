@@ -1,42 +1,76 @@
-//! One file of a recording, and the few ways in which files are made durable.
+//! One member of a recording, and the few ways in which files are made durable.
 //!
-//! Members are append-only and hashed as they are stored, so that ending a session does not read them again.
-//! Every call here may block: only the recording's own writer thread makes them.
+//! Members are append-only and hashed as they are recorded, so that ending a session does not read them again.
+//! Every call here may block.
 
+use super::Durability;
+use super::journal::{Journal, KEY, SUFFIX, SessionKey, journal_of, path_of};
 use super::values::{FORMAT_VERSION, MemberEntry};
 use crate::error::RecordingError;
 use aws_lc_rs::digest::{Context, SHA256};
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// An append-only file with its running size and SHA-256.
+/// Where the members of one recording are made.
+#[derive(Debug, Clone)]
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
+    pub(super) key: SessionKey,
+    pub(super) durability: Durability,
+}
+
+impl Folder {
+    /// A member's bytes.
+    #[cfg(test)]
+    #[expect(clippy::unwrap_used, reason = "tests")]
+    pub(super) fn read(&self, name: &str) -> Vec<u8> {
+        use std::io::Read;
+        let reader = super::journal::JournalReader::open(&path_of(&self.path, name), name, &self.key);
+        let mut bytes = Vec::new();
+        reader
+            .and_then(|mut reader| reader.read_to_end(&mut bytes).map_err(RecordingError::reading(&self.path)))
+            .unwrap();
+        bytes
+    }
+
+    /// The journal of a new member.
+    pub(super) fn journal(&self, member: &str) -> Result<Journal, RecordingError> {
+        let journal = Journal::create(&self.path, member, &self.key, self.durability)?;
+        if self.durability == Durability::Power {
+            sync_folder(journal.path().parent().unwrap_or(&self.path))?;
+        }
+        Ok(journal)
+    }
+
+    /// Writes a whole member so that after any crash it is there complete or not at all.
+    pub(super) fn write_whole(&self, name: &str, bytes: &[u8]) -> Result<(), RecordingError> {
+        let path = path_of(&self.path, name);
+        let journal = journal_of(bytes, name, &self.key).map_err(std::io::Error::other);
+        write_whole(&self.path, &path, &journal.map_err(RecordingError::storage("encrypt", &path))?)
+    }
+}
+
+/// An append-only member with its running size and SHA-256.
 pub(super) struct Member {
     name: String,
     content: &'static str,
-    path: PathBuf,
-    file: File,
+    journal: Journal,
     size: u64,
     hash: Context,
-    /// A write failed half way: size and hash no longer speak for the file.
-    torn: bool,
 }
 
 impl Member {
-    /// Makes `folder/name`, which must not exist; `content` says what it is in the manifest.
-    pub(super) fn create(folder: &Path, name: String, content: &'static str) -> Result<Self, RecordingError> {
-        let path = folder.join(&name);
-        let file = create_file(&path)?;
-        Ok(Self { name, content, path, file, size: 0, hash: Context::new(&SHA256), torn: false })
+    /// Makes the member `name`, which must not exist; `content` says what it is in the manifest.
+    pub(super) fn create(folder: &Folder, name: String, content: &'static str) -> Result<Self, RecordingError> {
+        let journal = folder.journal(&name)?;
+        Ok(Self { name, content, journal, size: 0, hash: Context::new(&SHA256) })
     }
 
     /// Appends. When it returns, the kernel has the bytes: they outlive this process.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), RecordingError> {
-        self.file.write_all(bytes).map_err(|error| {
-            self.torn = true;
-            RecordingError::storage("write", &self.path)(error)
-        })?;
+        self.journal.write(self.size, bytes)?;
         self.hash.update(bytes);
         self.size += bytes.len() as u64;
         Ok(())
@@ -44,30 +78,13 @@ impl Member {
 
     /// Makes the bytes outlive a power cut.
     pub(super) fn sync(&self) -> Result<(), RecordingError> {
-        self.file.sync_data().map_err(RecordingError::storage("sync", &self.path))
+        self.journal.sync()
     }
 
     /// The line of the manifest for what was written so far.
-    pub(super) fn entry(&self) -> Result<MemberEntry, RecordingError> {
-        let (size, sha256) =
-            if self.torn { measure(&self.path)? } else { (self.size, hex(self.hash.clone().finish().as_ref())) };
-        Ok(MemberEntry { name: self.name.clone(), content: self.content.to_owned(), size, sha256 })
-    }
-}
-
-/// Size and SHA-256 of a file as it is stored.
-pub(super) fn measure(path: &Path) -> Result<(u64, String), RecordingError> {
-    let mut file = File::open(path).map_err(RecordingError::storage("open", path))?;
-    let mut hash = Context::new(&SHA256);
-    let mut buffer = vec![0; 256 * 1024];
-    let mut size = 0;
-    loop {
-        let count = file.read(&mut buffer).map_err(RecordingError::storage("read", path))?;
-        if count == 0 {
-            return Ok((size, hex(hash.finish().as_ref())));
-        }
-        hash.update(buffer.get(..count).unwrap_or_default());
-        size += count as u64;
+    pub(super) fn entry(&self) -> MemberEntry {
+        let sha256 = hex(self.hash.clone().finish().as_ref());
+        MemberEntry { name: self.name.clone(), content: self.content.to_owned(), size: self.size, sha256 }
     }
 }
 
@@ -92,17 +109,15 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), RecordingError> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(RecordingError::storage("sync", path))
 }
 
-/// Writes a whole file so that after any crash it is there complete or not at all: temporary file, fsync, rename, fsync
-/// of the folder.
-pub(super) fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), RecordingError> {
-    let temporary = folder.join(format!(".{name}.partial"));
-    let path = folder.join(name);
+/// Temporary file, fsync, rename, fsync of the folder.
+fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), RecordingError> {
+    let temporary = path.with_added_extension(PARTIAL);
     let mut file = create_file(&temporary)?;
     let written = file
         .write_all(bytes)
         .and_then(|()| file.sync_all())
-        .and_then(|()| std::fs::rename(&temporary, &path))
-        .map_err(RecordingError::storage("write", &path));
+        .and_then(|()| std::fs::rename(&temporary, path))
+        .map_err(RecordingError::storage("write", path));
     if written.is_err() {
         // Half a file tells nobody anything; if it cannot be removed either, the first error says more.
         let _ = std::fs::remove_file(&temporary);
@@ -111,32 +126,50 @@ pub(super) fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> Result<(),
     sync_folder(folder)
 }
 
-/// The names of a working folder's members: its files, and those of its folder of kept copies.
-pub(crate) fn names_in(folder: &Path) -> Result<Vec<String>, RecordingError> {
-    let mut names = files_in(folder, "")?;
-    if folder.join("files").is_dir() {
-        names.extend(files_in(&folder.join("files"), "files/")?);
-    }
-    Ok(names)
+/// Files that a crash kept from their names end so.
+const PARTIAL: &str = "partial";
+
+/// A member of a folder as it is found there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Its name in the recording.
+    pub(crate) name: String,
+    /// Its file.
+    pub(crate) path: PathBuf,
+    /// Whether that is a journal; otherwise it stands in clear.
+    pub(crate) journal: bool,
 }
 
-fn files_in(folder: &Path, prefix: &str) -> Result<Vec<String>, RecordingError> {
-    let mut names = Vec::new();
+/// The members of a folder: its files, and those of its folder of kept copies.
+pub(crate) fn members_in(folder: &Path) -> Result<Vec<Found>, RecordingError> {
+    let mut found = files_in(folder, "")?;
+    if folder.join("files").is_dir() {
+        found.extend(files_in(&folder.join("files"), "files/")?);
+    }
+    Ok(found)
+}
+
+fn files_in(folder: &Path, prefix: &str) -> Result<Vec<Found>, RecordingError> {
+    let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(RecordingError::storage("list", folder))? {
         let entry = entry.map_err(RecordingError::storage("list", folder))?;
         let kind = entry.file_type().map_err(RecordingError::storage("look at", &entry.path()))?;
+        let path = entry.path();
         match entry.file_name().into_string() {
-            // A manifest that a crash kept from its name.
-            Ok(name) if name == ".manifest.json.partial" => {}
+            Ok(name) if prefix.is_empty() && (name == KEY || name.ends_with(&format!(".{PARTIAL}"))) => {}
             Ok(name) if kind.is_dir() && prefix.is_empty() && name == "files" => {}
-            Ok(name) if kind.is_file() => names.push(format!("{prefix}{name}")),
+            Ok(name) if kind.is_file() => {
+                let member = name.strip_suffix(SUFFIX);
+                let (name, journal) = (format!("{prefix}{}", member.unwrap_or(&name)), member.is_some());
+                found.push(Found { name, path, journal });
+            }
             _ => {
                 let reason = format!("it is no member of a version {FORMAT_VERSION} recording");
-                return Err(RecordingError::Altered { path: entry.path(), reason });
+                return Err(RecordingError::Altered { path, reason });
             }
         }
     }
-    Ok(names)
+    Ok(found)
 }
 
 /// Lowercase hexadecimal.

@@ -12,17 +12,21 @@
 //! | `00004.forward.jsonl`, `00004.pcapng` | channel 4 was a forward: its ends and counts, its bytes as packets |
 //! | `manifest.json` | every other member with size and SHA-256 ([`Manifest`]); written last, so its presence says that the recording is whole |
 //!
+//! All but `session.json`, whose every word the database holds as well, lie there encrypted ([`journal`]).
+//!
 //! The kernel has all bytes before they are forwarded (`write(2)` has returned), so they outlive a kill of the gateway;
-//! channels are synced to the disk as they close. The first failure to write ends the recording: [`Recording::failed`]
+//! with [`Durability::Power`] the disk has them. Channels are synced to the disk as they close. The first failure to write ends the recording: [`Recording::failed`]
 //! fires, and every tap refuses from then on.
 //!
-//! When a session has ended its folder is sealed ([`sealed`]) and taken away; a crash leaves it to the next start.
+//! When a session has ended its folder is sealed ([`sealed`]) and taken away. A crash leaves it to the next start, which
+//! can only seal the journals as they are: what opens them is what opens everything.
 
 mod cast;
 mod channel;
 mod forward;
 #[cfg(test)]
 mod golden;
+pub(crate) mod journal;
 mod kept;
 mod lines;
 mod member;
@@ -36,10 +40,11 @@ mod tap;
 mod values;
 
 pub use crate::error::RecordingError;
+pub use journal::SessionKey;
 pub use lines::{Entry, Line, Request, Stream};
 pub use scp_command::ScpCommand;
 pub use sealed::{
-    Piece, Press, SEALED_VERSION, Sealed, SealedIndex, SealedMember, Stored, piece_name, seal, sealed_path,
+    Piece, Place, Press, SEALED_VERSION, SealedIndex, SealedMember, Sealing, Stored, piece_name, sealed_path,
 };
 pub use tap::Tap;
 pub use values::{
@@ -47,11 +52,13 @@ pub use values::{
     SessionEnd, SessionHead, Summary, Terminal, Transfer,
 };
 
+use crate::keys::Recipients;
 use channel::Channel;
 use chrono::{DateTime, Utc};
-use member::{Member, create_folder, sync_folder, write_whole};
-pub(crate) use member::{hex, names_in};
+use member::{Folder, create_file, create_folder, sync_folder};
+pub(crate) use member::{hex, members_in};
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -59,41 +66,64 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+/// Who, where, what for; in clear.
+const HEAD: &str = "session.json";
+
 /// What recordings may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes that must be free before a session may start.
     pub reserve_bytes: u64,
+    /// What is recorded before it is forwarded.
+    pub durability: Durability,
+}
+
+/// What recorded bytes outlive before they are forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// The gateway's process: the kernel has them.
+    #[default]
+    Process,
+    /// The machine's power: the disk has them. File systems put what many sessions wait for into one write.
+    Power,
 }
 
 impl Default for Limits {
     /// 1 GiB.
     fn default() -> Self {
-        Self { reserve_bytes: 1 << 30 }
+        Self { reserve_bytes: 1 << 30, durability: Durability::default() }
     }
 }
 
 /// The folder of all recordings.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Recordings {
     root: PathBuf,
     limits: Limits,
+    recipients: Recipients,
+}
+
+/// Where in the folder of recordings that of a session is written, or would be.
+#[must_use]
+pub fn working_folder(root: &Path, session: Uuid, opened: DateTime<Utc>) -> PathBuf {
+    root.join(opened.format("%Y/%m/%d").to_string()).join(session.to_string())
 }
 
 impl Recordings {
-    /// Opens the folder, making it (mode 0700) if it is not there.
+    /// Opens the folder, making it (mode 0700) if it is not there. What is recorded there is sealed to `recipients`.
     ///
     /// # Errors
     /// [`RecordingError::Storage`] if it can be neither found nor made.
-    pub fn open(root: PathBuf, limits: Limits) -> Result<Self, RecordingError> {
+    pub fn open(root: PathBuf, limits: Limits, recipients: Recipients) -> Result<Self, RecordingError> {
         create_folder(&root)?;
-        Ok(Self { root, limits })
+        Ok(Self { root, limits, recipients })
     }
 
-    /// Where the recording of a session is, or would be.
+    /// Whom recordings are sealed to.
     #[must_use]
-    pub fn folder_of(&self, session: Uuid, opened: DateTime<Utc>) -> PathBuf {
-        self.root.join(opened.format("%Y/%m/%d").to_string()).join(session.to_string())
+    pub fn recipients(&self) -> &Recipients {
+        &self.recipients
     }
 
     /// The working folders that are there: of live sessions, and of those whose recording was not sealed yet. Those that
@@ -107,12 +137,12 @@ impl Recordings {
         for _ in 0..4 {
             folders = folders.iter().map(|folder| folders_in(folder)).collect::<Result<Vec<_>, _>>()?.concat();
         }
-        folders.retain(|folder| folder.join("session.json").exists() || std::fs::remove_dir(folder).is_err());
+        folders.retain(|folder| folder.join(HEAD).exists() || !was_never_used(folder));
         folders.sort();
         Ok(folders)
     }
 
-    /// Starts a recording: its folder and `session.json` are on the disk when this returns.
+    /// Starts a recording: its folder, key and `session.json` are on the disk when this returns.
     ///
     /// # Errors
     /// [`RecordingError::ReserveReached`] or [`RecordingError::Storage`]; then there is no recording and no folder, and
@@ -124,19 +154,39 @@ impl Recordings {
 
     fn start_on_disk(&self, head: SessionHead) -> Result<Recording, RecordingError> {
         self.check_reserve()?;
-        let folder = self.folder_of(head.session, head.opened);
+        let folder = working_folder(&self.root, head.session, head.opened);
         let day = folder.parent().unwrap_or(&self.root);
         create_folder(day)?;
         // Not recursive: a second recording of one session is an error.
         std::fs::DirBuilder::new().create(&folder).map_err(RecordingError::storage("create", &folder))?;
-        match write_head(&self.root, &folder, &head) {
-            Ok(member) => Ok(Recording { shared: Arc::new(Shared::new(folder, head, member)) }),
+        match self.begin(&folder, &head) {
+            Ok((key, entry)) => {
+                let folder = Folder { path: folder, key, durability: self.limits.durability };
+                Ok(Recording { shared: Arc::new(Shared::new(folder, head, entry)) })
+            }
             Err(error) => {
                 // Nothing half done. If even this fails, the first error says more.
                 let _ = std::fs::remove_dir_all(&folder);
                 Err(error)
             }
         }
+    }
+
+    /// Writes the sealed key and the head, and makes them and all folders above them durable.
+    fn begin(&self, folder: &Path, head: &SessionHead) -> Result<(SessionKey, MemberEntry), RecordingError> {
+        use std::os::unix::fs::PermissionsExt;
+        let private = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(folder, private).map_err(RecordingError::storage("protect", folder))?;
+        let key = SessionKey::make().map_err(RecordingError::storage("make a key for", folder))?;
+        let sealed = key.sealed(&self.recipients).map_err(RecordingError::storage("seal the key of", folder))?;
+        write_new(&folder.join(journal::KEY), &sealed)?;
+        let json = json_of(&values::HeadFile::of(head), folder)?;
+        write_new(&folder.join(HEAD), &json)?;
+        for made in folder.ancestors().take_while(|ancestor| ancestor.starts_with(&self.root)) {
+            sync_folder(made)?;
+        }
+        let (name, content, size) = (HEAD.to_owned(), "who, where, what for".to_owned(), json.len() as u64);
+        Ok((key, MemberEntry { name, content, size, sha256: sha256_of(&json) }))
     }
 
     fn check_reserve(&self) -> Result<(), RecordingError> {
@@ -156,7 +206,7 @@ impl Recordings {
 /// # Errors
 /// [`RecordingError::Storage`], or [`RecordingError::Damaged`] if it is torn.
 pub fn head_in(folder: &Path) -> Result<SessionHead, RecordingError> {
-    let path = folder.join("session.json");
+    let path = folder.join(HEAD);
     let bytes = std::fs::read(&path).map_err(RecordingError::storage("read", &path))?;
     let file: values::HeadFile = serde_json::from_slice(&bytes).map_err(|fault| RecordingError::Damaged {
         path,
@@ -166,18 +216,12 @@ pub fn head_in(folder: &Path) -> Result<SessionHead, RecordingError> {
     Ok(file.head)
 }
 
-/// Writes `session.json` and makes it and all folders above it durable.
-fn write_head(root: &Path, folder: &Path, head: &SessionHead) -> Result<MemberEntry, RecordingError> {
-    use std::os::unix::fs::PermissionsExt;
-    let private = std::fs::Permissions::from_mode(0o700);
-    std::fs::set_permissions(folder, private).map_err(RecordingError::storage("protect", folder))?;
-    let mut member = Member::create(folder, "session.json".to_owned(), "who, where, what for")?;
-    member.append(&json_of(&values::HeadFile::of(head), folder)?)?;
-    member.sync()?;
-    for made in folder.ancestors().take_while(|ancestor| ancestor.starts_with(root)) {
-        sync_folder(made)?;
-    }
-    member.entry()
+/// Whether the recording in a working folder was closed in order.
+///
+/// # Errors
+/// [`RecordingError::Storage`] if the folder cannot be read.
+pub fn is_whole(folder: &Path) -> Result<bool, RecordingError> {
+    Ok(members_in(folder)?.iter().any(|found| found.name == "manifest.json"))
 }
 
 fn json_of(value: &impl serde::Serialize, folder: &Path) -> Result<Vec<u8>, RecordingError> {
@@ -210,7 +254,13 @@ impl Recording {
     /// Where it is written.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.shared.folder
+        &self.shared.folder.path
+    }
+
+    /// What its journal is encrypted with.
+    #[must_use]
+    pub fn key(&self) -> &SessionKey {
+        &self.shared.folder.key
     }
 
     /// Records a shell, or a command with a pty.
@@ -264,7 +314,7 @@ impl Recording {
     async fn open(
         &self,
         number: u32,
-        make: impl FnOnce(&Path, DateTime<Utc>) -> Result<Channel, RecordingError> + Send + 'static,
+        make: impl FnOnce(&Folder, DateTime<Utc>) -> Result<Channel, RecordingError> + Send + 'static,
     ) -> Result<Tap, RecordingError> {
         self.shared
             .on_disk(move |shared| {
@@ -282,7 +332,7 @@ impl Recording {
 struct Shared {
     head: SessionHead,
     head_entry: MemberEntry,
-    folder: PathBuf,
+    folder: Folder,
     channels: Mutex<BTreeMap<u32, Arc<Mutex<Channel>>>>,
     finished: AtomicBool,
     failed: CancellationToken,
@@ -292,7 +342,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(folder: PathBuf, head: SessionHead, head_entry: MemberEntry) -> Self {
+    fn new(folder: Folder, head: SessionHead, head_entry: MemberEntry) -> Self {
         Self {
             head,
             head_entry,
@@ -371,16 +421,15 @@ impl Shared {
                 self.note(&error);
             }
             manifest.channels.push(channel.entry().clone());
-            manifest.members.extend(channel.members()?);
+            manifest.members.extend(channel.members());
         }
         manifest.failure = self.first_failure.get().map(ToString::to_string);
         manifest.members.sort_by(|one, other| one.name.cmp(&other.name));
-        let json = json_of(&manifest, &self.folder)?;
-        sync_folder_if_there(&self.folder.join("files"))?;
-        write_whole(&self.folder, "manifest.json", &json)?;
+        let json = json_of(&manifest, &self.folder.path)?;
+        sync_folder_if_there(&self.folder.path.join("files"))?;
+        self.folder.write_whole("manifest.json", &json)?;
         let size = manifest.members.iter().map(|member| member.size).sum();
-        let manifest_sha256 = hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &json).as_ref());
-        Ok(Summary { manifest, manifest_sha256, size })
+        Ok(Summary { manifest, manifest_sha256: sha256_of(&json), size })
     }
 }
 
@@ -389,6 +438,22 @@ fn folders_in(folder: &Path) -> Result<Vec<PathBuf>, RecordingError> {
     let entries = entries.collect::<Result<Vec<_>, _>>().map_err(RecordingError::storage("list", folder))?;
     let folders = entries.iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     Ok(folders.map(std::fs::DirEntry::path).collect())
+}
+
+/// Whether a session's folder was made and nothing more: a crash came before anything could be recorded there. Then it
+/// is taken away.
+fn was_never_used(folder: &Path) -> bool {
+    let _ = std::fs::remove_file(folder.join(journal::KEY));
+    std::fs::remove_dir(folder).is_ok()
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), RecordingError> {
+    let mut file = create_file(path)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(RecordingError::storage("write", path))
+}
+
+fn sha256_of(bytes: &[u8]) -> String {
+    hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref())
 }
 
 fn sync_folder_if_there(folder: &Path) -> Result<(), RecordingError> {

@@ -7,12 +7,12 @@
 
 use super::kept::{Moving, Shelf, Subject};
 use super::lines::text_of;
+use super::member::Folder;
 use super::scp_command::ScpCommand;
 use super::values::{Direction, MemberEntry, Transfer};
 use crate::error::RecordingError;
 use chrono::{DateTime, Utc};
 use std::collections::VecDeque;
-use std::path::Path;
 
 /// A record or message longer than this is no scp: a path of 4096 bytes and its numbers fit.
 const MAX_LINE: usize = 4096 + 64;
@@ -62,8 +62,8 @@ struct Current {
 }
 
 impl Scp {
-    /// Reads along for `command`, keeping copies in the session's `folder`.
-    pub(super) fn new(command: ScpCommand, folder: &Path, channel: u32) -> Self {
+    /// Reads along for `command`, keeping copies in the session's folder.
+    pub(super) fn new(command: ScpCommand, folder: &Folder, channel: u32) -> Self {
         Self {
             command,
             shelf: Shelf::new(folder, channel),
@@ -96,7 +96,9 @@ impl Scp {
     pub(super) fn close(&mut self, at: DateTime<Utc>) -> Result<Vec<Transfer>, RecordingError> {
         let ending = std::mem::take(&mut self.ending).into_iter().map(|(moving, _)| moving);
         let open = ending.chain(self.current.take().map(|current| current.moving)).collect::<Vec<_>>();
-        open.into_iter().map(|moving| moving.finish(&mut self.shelf, at, false)).collect()
+        let ended = open.into_iter().map(|moving| moving.finish(&mut self.shelf, at, false)).collect();
+        self.shelf.sync()?;
+        ended
     }
 
     /// The lines of the manifest for the kept copies.

@@ -3,20 +3,19 @@
 //! The bytes are members of their own, never text in JSON; the `.exec.jsonl` beside them tells when they came.
 
 use super::lines::{Entry, Lines, Stream, opening};
-use super::member::Member;
+use super::member::{Folder, Member};
 use super::scp::Scp;
 use super::scp_command::ScpCommand;
 use super::values::{ChannelKind, ExitStatus, MemberEntry, Output, Transfer};
 use crate::error::RecordingError;
 use chrono::{DateTime, TimeDelta, Utc};
-use std::path::{Path, PathBuf};
 
 /// Chunks of one stream within this time share a line.
 const LINE_SPAN: TimeDelta = TimeDelta::milliseconds(100);
 
 /// The writer of one command's members.
 pub(super) struct ExecStream {
-    folder: PathBuf,
+    folder: Folder,
     channel: u32,
     lines: Lines,
     stdin: Option<Member>,
@@ -30,7 +29,7 @@ pub(super) struct ExecStream {
 impl ExecStream {
     /// Makes `00002.exec.jsonl`; the streams' members are made with their first bytes.
     pub(super) fn create(
-        folder: &Path,
+        folder: &Folder,
         channel: u32,
         command: &str,
         at: DateTime<Utc>,
@@ -38,7 +37,7 @@ impl ExecStream {
         let open = opening(channel, ChannelKind::Exec, Some(command.to_owned()), None);
         let lines = Lines::create(folder, format!("{channel:05}.exec.jsonl"), "command, times of its bytes", at, open)?;
         let scp = ScpCommand::parse(command).map(|command| Scp::new(command, folder, channel));
-        let folder = folder.to_owned();
+        let folder = folder.clone();
         Ok(Self { folder, channel, lines, stdin: None, stdout: None, stderr: None, unlisted: None, scp })
     }
 
@@ -103,10 +102,9 @@ impl ExecStream {
     }
 
     /// The lines of the manifest.
-    pub(super) fn entries(&self) -> Result<Vec<MemberEntry>, RecordingError> {
-        let mut entries = self.members().map(Member::entry).collect::<Result<Vec<_>, _>>()?;
-        entries.extend(self.scp.iter().flat_map(Scp::entries).cloned());
-        Ok(entries)
+    pub(super) fn entries(&self) -> Vec<MemberEntry> {
+        let kept = self.scp.iter().flat_map(Scp::entries).cloned();
+        self.members().map(Member::entry).chain(kept).collect()
     }
 
     fn members(&self) -> impl Iterator<Item = &Member> {

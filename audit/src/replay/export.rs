@@ -6,8 +6,8 @@
 use super::index::{open, read_manifest};
 use super::source::Source;
 use crate::error::RecordingError;
-use crate::recording::sealed::{INDEX, piece_name, read_index};
-use crate::recording::{MemberEntry, hex};
+use crate::recording::sealed::{INDEX, read_index};
+use crate::recording::{MemberEntry, Place, hex};
 use aws_lc_rs::digest::{Context, SHA256};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -74,12 +74,8 @@ pub fn check_sealed(path: &Path, each: impl FnMut(&str, u64, &str)) -> Result<Ex
 
 fn scan(path: &Path, out: impl Write, mut each: impl FnMut(&str, u64, &str)) -> Result<Exported, RecordingError> {
     let (index, stored_index) = read_index(path)?;
-    let pieces = index.members.iter().flat_map(|member| {
-        let numbered = member.pieces.iter().enumerate();
-        numbered.map(|(number, piece)| (piece_name(&member.name, number), piece.at, piece.size, piece.sha256.as_str()))
-    });
-    let mut expected: BTreeMap<String, (u64, u64, &str)> =
-        pieces.map(|(name, at, size, sha256)| (format!("{}/{name}", index.session), (at, size, sha256))).collect();
+    let mut expected: BTreeMap<String, &Place> =
+        index.places().map(|(name, place)| (format!("{}/{name}", index.session), place)).collect();
     let index_name = format!("{}/{INDEX}", index.session);
     let file = File::open(path).map_err(RecordingError::storage("open", path))?;
     let mut archive = tar::Archive::new(Copied { inner: file, out });
@@ -95,7 +91,7 @@ fn scan(path: &Path, out: impl Write, mut each: impl FnMut(&str, u64, &str)) -> 
         let sha256 = hex(hashed.hash.finish().as_ref());
         each(name.split_once('/').map_or(name.as_str(), |(_, name)| name), size, &sha256);
         let as_expected = match expected.remove(&name) {
-            Some(known) => known == (at, size, sha256.as_str()),
+            Some(known) => (known.at, known.size, &known.sha256) == (at, size, &sha256),
             None if name == index_name => sha256 == stored_index.sha256,
             None => false,
         };

@@ -2,15 +2,16 @@
 
 use crate::error::RecordingError;
 use crate::keys::Identities;
-use crate::recording::hex;
+use crate::recording::journal::{JournalReader, KEY};
 use crate::recording::sealed::screen::Snapshot;
-use crate::recording::sealed::{Piece, SealedIndex, SealedMember, piece_name, read_index};
+use crate::recording::sealed::{Piece, Place, SealedIndex, SealedMember, piece_name, read_index};
+use crate::recording::{SessionKey, hex};
 use aws_lc_rs::digest::{SHA256, digest};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// More than any piece takes: a forged index must not take the memory.
@@ -22,6 +23,8 @@ pub(super) struct Opened {
     pub(super) index: SealedIndex,
     file: File,
     identities: Identities,
+    /// The journal's key, once it was needed.
+    key: OnceLock<SessionKey>,
 }
 
 impl std::fmt::Debug for Opened {
@@ -34,7 +37,7 @@ impl Opened {
     pub(super) fn new(path: &Path, identities: Identities) -> Result<Self, RecordingError> {
         let (index, _) = read_index(path)?;
         let file = File::open(path).map_err(RecordingError::storage("open", path))?;
-        Ok(Self { path: path.to_owned(), index, file, identities })
+        Ok(Self { path: path.to_owned(), index, file, identities, key: OnceLock::new() })
     }
 
     pub(super) fn member(&self, name: &str) -> Option<&SealedMember> {
@@ -49,25 +52,47 @@ impl Opened {
 
     /// The last piece of a terminal's that begins with a screen at or before `to`, and when that is.
     pub(super) fn piece_before(&self, name: &str, to: Duration) -> Option<(usize, Duration)> {
-        let pieces = self.member(name)?.pieces.iter().enumerate().skip(1);
+        let pieces = self.member(name)?.pieces.iter().enumerate().skip(1).filter(|(_, piece)| !piece.journal);
         let timed = pieces.filter_map(|(number, piece)| Some((number, Duration::from_micros(piece.micros?))));
         timed.take_while(|(_, at)| *at <= to).last()
     }
 
-    /// The stored bytes of a piece, if they are those of the index.
-    fn stored(&self, name: &str, number: usize, piece: &Piece) -> Result<Vec<u8>, RecordingError> {
-        let path = || self.path.join(piece_name(name, number));
-        let altered = |reason: String| RecordingError::Altered { path: path(), reason };
-        if piece.size > MOST_PIECE_BYTES {
-            return Err(altered(format!("its index says that it has {} bytes", piece.size)));
+    /// The bytes that are stored at a place, if they are those of the index; `path` is for messages.
+    fn stored(&self, place: &Place, path: &Path) -> Result<Vec<u8>, RecordingError> {
+        let altered = |reason: String| RecordingError::Altered { path: path.to_owned(), reason };
+        if place.size > MOST_PIECE_BYTES {
+            return Err(altered(format!("its index says that it has {} bytes", place.size)));
         }
-        let mut bytes = vec![0; usize::try_from(piece.size).unwrap_or(0)];
-        self.file.read_exact_at(&mut bytes, piece.at).map_err(RecordingError::storage("read", &path()))?;
+        let mut bytes = vec![0; usize::try_from(place.size).unwrap_or(0)];
+        self.file.read_exact_at(&mut bytes, place.at).map_err(RecordingError::storage("read", path))?;
         let sha256 = hex(digest(&SHA256, &bytes).as_ref());
-        if sha256 != piece.sha256 {
-            return Err(altered(format!("SHA-256 {sha256} instead of {}", piece.sha256)));
+        if sha256 != place.sha256 {
+            return Err(altered(format!("SHA-256 {sha256} instead of {}", place.sha256)));
         }
         Ok(bytes)
+    }
+
+    /// The key of the parts of journals.
+    fn key(&self) -> Result<SessionKey, RecordingError> {
+        if let Some(key) = self.key.get() {
+            return Ok(key.clone());
+        }
+        let path = self.path.join(KEY);
+        let missing = || RecordingError::Altered { path: path.clone(), reason: "it is missing".to_owned() };
+        let sealed = self.stored(self.index.key.as_ref().ok_or_else(missing)?, &path)?;
+        let key = SessionKey::opened(Cursor::new(sealed), &path, &self.identities)?;
+        Ok(self.key.get_or_init(|| key).clone())
+    }
+
+    /// A piece as it was before sealing; of a part of a journal, from the piece's first byte on.
+    fn plain(&self, name: &str, piece: &Piece, path: &Path) -> Result<Box<dyn Read + Send>, RecordingError> {
+        let stored = self.stored(&piece.place, path)?;
+        if piece.journal {
+            return Ok(Box::new(JournalReader::part(stored, path, name, &self.key()?, piece.start)?));
+        }
+        let open = self.identities.open(Cursor::new(stored), path)?;
+        let unpacked = zstd::stream::Decoder::new(open).map_err(|fault| damaged(path, &fault.to_string()))?;
+        Ok(Box::new(unpacked))
     }
 }
 
@@ -92,20 +117,21 @@ impl Piecewise {
 
     /// Opens the first piece; returns the screen at its beginning.
     pub(super) fn screen(&mut self) -> Result<Snapshot, RecordingError> {
-        let path = self.opened.path.join(piece_name(&self.member.name, self.next));
+        let path = self.path_of(self.next);
         let snapshot = self.open_next()?;
         snapshot.ok_or_else(|| damaged(&path, "it does not begin with the screen"))
     }
 
+    fn path_of(&self, number: usize) -> PathBuf {
+        let Some(piece) = self.member.pieces.get(number) else { return self.opened.path.clone() };
+        self.opened.path.join(piece_name(&self.member.name, number, piece))
+    }
+
     fn open_next(&mut self) -> Result<Option<Snapshot>, RecordingError> {
         let Some(piece) = self.member.pieces.get(self.next) else { return Ok(None) };
-        let name = &self.member.name;
-        let path = self.opened.path.join(piece_name(name, self.next));
+        let path = self.path_of(self.next);
         let end = self.member.pieces.get(self.next + 1).map_or(self.member.size, |following| following.start);
-        let stored = self.opened.stored(name, self.next, piece)?;
-        let open = self.opened.identities.open(Cursor::new(stored), &path)?;
-        let unpacked = zstd::stream::Decoder::new(open).map_err(|fault| damaged(&path, &fault.to_string()))?;
-        let mut plain: BufReader<Box<dyn Read + Send>> = BufReader::with_capacity(32 << 10, Box::new(unpacked));
+        let mut plain = BufReader::with_capacity(32 << 10, self.opened.plain(&self.member.name, piece, &path)?);
         let mut snapshot = None;
         if self.next > 0 && piece.micros.is_some() {
             let mut line = Vec::new();
@@ -132,7 +158,7 @@ impl Read for Piecewise {
                 let part = buffer.get_mut(..most).unwrap_or_default();
                 let count = current.plain.read(part)?;
                 if count == 0 && most > 0 {
-                    let path = self.opened.path.join(piece_name(&self.member.name, self.next.saturating_sub(1)));
+                    let path = self.path_of(self.next.saturating_sub(1));
                     return Err(io::Error::other(damaged(&path, "it ends too early")));
                 }
                 current.left -= count as u64;

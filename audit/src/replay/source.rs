@@ -1,11 +1,12 @@
-//! Where a recording is read from: the working folder of a session that is live or not sealed yet, or a sealed tar that
-//! an identity opens. Readers see the same members either way.
+//! Where a recording is read from: the working folder of a session that is live or not sealed yet, a folder in clear, or
+//! a sealed tar that an identity opens. Readers see the same members each way.
 
 use super::sealed::{Opened, Piecewise};
 use crate::error::RecordingError;
 use crate::keys::Identities;
+use crate::recording::journal::{self, JournalReader, KEY};
 use crate::recording::sealed::screen::Snapshot;
-use crate::recording::{names_in, sealed_path};
+use crate::recording::{Recording, SessionKey, members_in, sealed_path};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -21,13 +22,21 @@ pub struct Source(Kind);
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Folder(PathBuf),
+    Folder(PathBuf, Option<SessionKey>),
     Sealed(Arc<Opened>),
 }
 
+/// A folder whose members stand in clear, as an export unpacks to.
 impl From<&Path> for Source {
     fn from(folder: &Path) -> Self {
-        Self(Kind::Folder(folder.to_owned()))
+        Self(Kind::Folder(folder.to_owned(), None))
+    }
+}
+
+/// A recording of this process.
+impl From<&Recording> for Source {
+    fn from(recording: &Recording) -> Self {
+        Self::working(recording.folder(), recording.key().clone())
     }
 }
 
@@ -52,24 +61,34 @@ impl Source {
         Ok(Self(Kind::Sealed(Arc::new(Opened::new(tar, identities)?))))
     }
 
+    /// The recording in a working folder, with the key of its journal.
+    #[must_use]
+    pub fn working(folder: &Path, key: SessionKey) -> Self {
+        Self(Kind::Folder(folder.to_owned(), Some(key)))
+    }
+
     /// The recording whose working folder is, or was, `folder`: sealed if it was sealed. `unlock` is asked for what opens
-    /// it only then.
+    /// it, unless it stands in clear.
     ///
     /// # Errors
-    /// As [`Source::sealed`], or what `unlock` says.
+    /// As [`Source::sealed`]; [`RecordingError::Locked`] if it is for others; what `unlock` says.
     pub fn of<E: From<RecordingError>>(
         folder: &Path,
         unlock: impl FnOnce() -> Result<Identities, E>,
     ) -> Result<Self, E> {
         let tar = sealed_path(folder);
-        if tar.exists() { Ok(Self::sealed(&tar, unlock()?)?) } else { Ok(Self::from(folder)) }
+        match tar.exists() {
+            true => Ok(Self::sealed(&tar, unlock()?)?),
+            false if folder.join(KEY).exists() => Ok(Self::working(folder, SessionKey::of_folder(folder, &unlock()?)?)),
+            false => Ok(Self::from(folder)),
+        }
     }
 
     /// The folder or the tar.
     #[must_use]
     pub fn path(&self) -> &Path {
         match &self.0 {
-            Kind::Folder(folder) => folder,
+            Kind::Folder(folder, _) => folder,
             Kind::Sealed(opened) => &opened.path,
         }
     }
@@ -82,7 +101,7 @@ impl Source {
     /// All members, in no order.
     pub(super) fn names(&self) -> Result<Vec<String>, RecordingError> {
         match &self.0 {
-            Kind::Folder(folder) => names_in(folder),
+            Kind::Folder(folder, _) => Ok(members_in(folder)?.into_iter().map(|found| found.name).collect()),
             Kind::Sealed(opened) => Ok(opened.index.members.iter().map(|member| member.name.clone()).collect()),
         }
     }
@@ -90,7 +109,7 @@ impl Source {
     /// Whether there is such a member.
     pub(super) fn has(&self, name: &str) -> bool {
         match &self.0 {
-            Kind::Folder(folder) => folder.join(name).exists(),
+            Kind::Folder(folder, _) => folder.join(name).exists() || journal::path_of(folder, name).exists(),
             Kind::Sealed(opened) => opened.member(name).is_some(),
         }
     }
@@ -98,8 +117,11 @@ impl Source {
     /// A member's bytes: how many.
     pub(super) fn size(&self, name: &str) -> Result<u64, RecordingError> {
         match &self.0 {
-            Kind::Folder(folder) => {
-                let path = folder.join(name);
+            Kind::Folder(folder, _) => {
+                let (path, journal) = (folder.join(name), journal::path_of(folder, name));
+                if journal.exists() {
+                    return journal::plain_size(&journal);
+                }
                 Ok(std::fs::metadata(&path).map_err(RecordingError::storage("look at", &path))?.len())
             }
             Kind::Sealed(opened) => Ok(opened.known(name)?.size),
@@ -107,10 +129,18 @@ impl Source {
     }
 
     /// A member's bytes. In a folder they may become more while they are read.
-    pub(super) fn open(&self, name: &str) -> Result<MemberBytes, RecordingError> {
+    ///
+    /// # Errors
+    /// [`RecordingError::Storage`] if there is no such member; [`RecordingError::Altered`], [`RecordingError::Damaged`] or
+    /// [`RecordingError::Locked`] now or while it is read.
+    pub fn open(&self, name: &str) -> Result<MemberBytes, RecordingError> {
         match &self.0 {
-            Kind::Folder(folder) => {
-                let path = folder.join(name);
+            Kind::Folder(folder, key) => {
+                let (path, journal) = (folder.join(name), journal::path_of(folder, name));
+                if journal.exists() {
+                    let key = key.as_ref().ok_or(RecordingError::Locked { path: journal.clone() })?;
+                    return Ok(Box::new(JournalReader::open(&journal, name, key)?));
+                }
                 Ok(Box::new(File::open(&path).map_err(RecordingError::storage("open", &path))?))
             }
             Kind::Sealed(opened) => Ok(Box::new(Piecewise::new(opened, name, 0)?)),

@@ -4,8 +4,10 @@
 use bytes::Bytes;
 use chrono::Utc;
 use sekimori_audit::recording::{Limits, Recording, Recordings, SessionEnd, SessionHead, Terminal};
+use sekimori_audit::replay::Source;
 use serde_json::Value;
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// A session of the demo hospital.
@@ -25,8 +27,34 @@ pub fn head() -> SessionHead {
 
 /// A recording that runs in `root`.
 pub async fn started(root: &Path) -> Recording {
-    let limits = Limits { reserve_bytes: 0 };
-    Recordings::open(root.to_owned(), limits).unwrap().start(head()).await.unwrap()
+    let limits = Limits { reserve_bytes: 0, ..Limits::default() };
+    recordings(root, limits).start(head()).await.unwrap()
+}
+
+/// Recordings in `root`, sealed to keys that nobody keeps.
+pub fn recordings(root: &Path, limits: Limits) -> Recordings {
+    Recordings::open(root.to_owned(), limits, sekimori_audit::keys::make().recipients).unwrap()
+}
+
+/// A member's bytes.
+pub fn member(source: impl Into<Source>, name: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    source.into().open(name).unwrap().read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// A recording's members in clear, in a folder of their own.
+pub fn in_clear(source: impl Into<Source>) -> tempfile::TempDir {
+    let (source, folder) = (source.into(), tempfile::tempdir().unwrap());
+    let mut archive = Vec::new();
+    let _ = sekimori_audit::replay::export(&source, &mut archive).unwrap();
+    tar::Archive::new(archive.as_slice()).unpack(folder.path()).unwrap();
+    folder
+}
+
+/// The folder in such a folder.
+pub fn inside(folder: &tempfile::TempDir) -> PathBuf {
+    std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path()
 }
 
 /// The usual end.

@@ -197,20 +197,20 @@ async fn sealing(context: &Context, checks: &mut Vec<Check>) -> Result<(), CliEr
     Ok(())
 }
 
-/// Recordings that should have been sealed by now: until they are, they lie in clear.
+/// Recordings that should have been sealed by now.
 async fn recordings(context: &Context, checks: &mut Vec<Check>) -> Result<(), CliError> {
     let newest = SessionPage { limit: LOOKED_AT, ..SessionPage::default() };
     let rows = context.store().await?.session_page(&newest).await?;
     let due = Utc::now() - SEALED_WITHIN;
     let ended = rows.iter().filter(|row| row.closing.as_ref().is_some_and(|end| end.at < due));
-    let waiting: Vec<_> = ended.filter_map(|row| super::session::folder(row, context).ok()).collect();
+    let waiting: Vec<_> = ended.map(|row| super::session::folder(row, context)).collect();
     let waiting: Vec<_> = waiting.iter().filter(|folder| folder.exists()).collect();
     checks.push(match waiting.first() {
         None => ok("recordings", "those of sessions that have ended are sealed".into()),
         Some(first) => fail(
             "recordings",
             format!(
-                "{} of sessions that have ended are not sealed and lie in clear, {} the newest: look at the gateway's messages, \
+                "{} of sessions that have ended are not sealed, {} the newest: look at the gateway's messages, \
                  free space, and see whether `sekimori serve` runs",
                 waiting.len(),
                 first.display()

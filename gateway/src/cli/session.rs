@@ -8,8 +8,9 @@ use super::error::CliError;
 use super::output;
 use crate::store::{Cutting, SessionFilter, SessionRow, Store};
 use sekimori_audit::event::{Event, Kind};
-use sekimori_audit::recording::{Direction, RecordingError, SealedIndex, sealed_path};
-use sekimori_audit::replay;
+use sekimori_audit::recording::{
+    Direction, RecordingError, SealedIndex, Transfer, is_whole, sealed_path, working_folder,
+};
 use sekimori_policy::authority::Act;
 use sekimori_policy::id::{DeviceId, PersonId, VendorId};
 use serde_json::{Value, json};
@@ -198,28 +199,23 @@ async fn show(id: &str, context: &Context) -> Result<(), CliError> {
     let store = context.store().await?;
     let row = store.session(id).await?;
     let session = row.opening.id;
-    let (recording, index) = looked_at(&row, context)?;
+    let (recording, looked) = looked_at(&row, context);
     let channels = store.channels(session).await?;
-    let transfers: Vec<Value> = match &index {
-        // The recording knows transfers of a live session, and of one that a crash ended, as well.
-        Looked::InClear(index) => index.transfers.iter().map(|transfer| json!(transfer)).collect(),
-        Looked::Sealed { .. } | Looked::Unreadable(_) => store.transfers(session).await?,
-    };
+    let transfers: Vec<Transfer> = store.transfers(session).await?;
     let events = store.events_of_session(session).await?;
     let mut value = listing(&row);
     if let Value::Object(fields) = &mut value {
-        fields.insert("channels".into(), json!(index.channels()));
-        fields.insert("opened_channels".into(), json!(channels));
+        fields.insert("channels".into(), json!(channels));
         fields.insert("transfers".into(), json!(transfers));
         fields.insert("recording".into(), json!(recording));
-        fields.insert("sealed".into(), json!(matches!(index, Looked::Sealed { .. })));
-        fields.insert("whole".into(), json!(index.is_whole()));
+        fields.insert("sealed".into(), json!(matches!(looked, Looked::Sealed { .. })));
+        fields.insert("whole".into(), json!(looked.is_whole()));
         fields.insert("events".into(), json!(events.iter().map(|event| event.seq).collect::<Vec<_>>()));
     }
-    output::one(context, &value, || describe(&row, &index, context))
+    output::one(context, &value, || describe(&row, &looked, &transfers, context))
 }
 
-fn describe(row: &SessionRow, index: &Looked, context: &Context) -> String {
+fn describe(row: &SessionRow, looked: &Looked, transfers: &[Transfer], context: &Context) -> String {
     let opening = &row.opening;
     let mut lines = vec![
         format!("セッション: {}", opening.id),
@@ -231,42 +227,33 @@ fn describe(row: &SessionRow, index: &Looked, context: &Context) -> String {
         Some(end) => lines.push(format!("終了:       {}  {}（{}）", context.show(end.at), end.reason, end.code)),
         None => lines.push("終了:       接続中".into()),
     }
-    match index {
-        Looked::InClear(index) => {
-            for channel in &index.channels {
-                let command = channel.command.as_deref().map(output::visible).unwrap_or_default();
-                lines.push(format!("チャネル {}: {:?} {command}", channel.channel, channel.kind));
-            }
-            for transfer in &index.transfers {
-                let arrow = match transfer.direction {
-                    Direction::ToDevice => "→機器",
-                    Direction::FromDevice => "←機器",
-                };
-                let path = output::visible(&transfer.path);
-                let whole = if transfer.complete { "" } else { "（未完了）" };
-                lines.push(format!(
-                    "転送 {arrow}: {path}  {} バイト  SHA-256 {}{whole}",
-                    transfer.size, transfer.sha256
-                ));
-            }
-            if index.manifest.is_none() && row.closing.is_some() {
-                lines.push("操作記録:   途中で途切れています（異常終了）".into());
-            }
-        }
-        Looked::Sealed { whole } => {
-            let torn = if *whole { "" } else { "（途中で途切れています）" };
-            lines.push(format!("操作記録:   封印済み{torn}。内容は sekimori session replay {} --text", opening.id));
-        }
-        Looked::Unreadable(fault) => lines.push(format!("操作記録:   読めません: {fault}")),
+    for transfer in transfers {
+        let arrow = match transfer.direction {
+            Direction::ToDevice => "→機器",
+            Direction::FromDevice => "←機器",
+        };
+        let path = output::visible(&transfer.path);
+        let whole = if transfer.complete { "" } else { "（未完了）" };
+        lines.push(format!("転送 {arrow}: {path}  {} バイト  SHA-256 {}{whole}", transfer.size, transfer.sha256));
     }
+    let torn = "（途中で途切れています）";
+    let replay = format!("内容は sekimori session replay {} --text", opening.id);
+    lines.push(match looked {
+        Looked::Working { whole } if *whole || row.closing.is_none() => "操作記録:   未封印".into(),
+        Looked::Working { .. } => format!("操作記録:   未封印{torn}"),
+        Looked::Sealed { whole: true } => format!("操作記録:   封印済み。{replay}"),
+        Looked::Sealed { whole: false } => format!("操作記録:   封印済み{torn}。{replay}"),
+        Looked::Unreadable(fault) => format!("操作記録:   読めません: {fault}"),
+    });
     lines.join("\n")
 }
 
-/// What a recording tells without anybody's key.
+/// What a recording tells without anybody's key; `whole` says that its session was closed in order.
 enum Looked {
     /// It is not sealed yet.
-    InClear(Box<replay::Index>),
-    /// It is; `whole` says that its session was closed in order.
+    Working {
+        whole: bool,
+    },
     Sealed {
         whole: bool,
     },
@@ -274,37 +261,30 @@ enum Looked {
 }
 
 impl Looked {
-    fn channels(&self) -> &[replay::ChannelSummary] {
-        if let Self::InClear(index) = self { &index.channels } else { &[] }
-    }
-
     fn is_whole(&self) -> bool {
         match self {
-            Self::InClear(index) => index.manifest.is_some(),
-            Self::Sealed { whole } => *whole,
+            Self::Working { whole } | Self::Sealed { whole } => *whole,
             Self::Unreadable(_) => false,
         }
     }
 }
 
-fn looked_at(row: &SessionRow, context: &Context) -> Result<(PathBuf, Looked), CliError> {
-    let folder = folder(row, context)?;
+fn looked_at(row: &SessionRow, context: &Context) -> (PathBuf, Looked) {
+    let folder = folder(row, context);
     let sealed = sealed_path(&folder);
     if !sealed.exists() {
-        let looked = replay::open(&folder).map_or_else(Looked::Unreadable, |index| Looked::InClear(Box::new(index)));
-        return Ok((folder, looked));
+        let looked = is_whole(&folder).map_or_else(Looked::Unreadable, |whole| Looked::Working { whole });
+        return (folder, looked);
     }
     let whole = |index: SealedIndex| index.members.iter().any(|member| member.name == "manifest.json");
     let looked =
         SealedIndex::read(&sealed).map_or_else(Looked::Unreadable, |index| Looked::Sealed { whole: whole(index) });
-    Ok((sealed, looked))
+    (sealed, looked)
 }
 
 /// Where the session's recording is while it is not sealed.
-pub(super) fn folder(row: &SessionRow, context: &Context) -> Result<PathBuf, CliError> {
-    let limits = sekimori_audit::recording::Limits::default();
-    let recordings = sekimori_audit::recording::Recordings::open(context.config.recordings_dir(), limits)?;
-    Ok(recordings.folder_of(row.opening.id, row.opening.opened))
+pub(super) fn folder(row: &SessionRow, context: &Context) -> PathBuf {
+    working_folder(&context.config.recordings_dir(), row.opening.id, row.opening.opened)
 }
 
 async fn cut(id: &str, reason: &str, context: &Context) -> Result<(), CliError> {

@@ -39,6 +39,8 @@ pub struct Reach {
     pub read: Vec<PathBuf>,
     /// Folders in which everything is read and written. They must be there.
     pub write: Vec<PathBuf>,
+    /// Those of them in which sockets are made.
+    pub sockets: Vec<PathBuf>,
     /// TCP ports; 0 stands for any that the system chooses.
     pub listen: Vec<u16>,
 }
@@ -55,6 +57,7 @@ impl Reach {
         Ok(Self {
             read: reading(config, config_path),
             write: writing(config),
+            sockets: vec![config.data_dir()],
             listen: config.ssh.listen.iter().chain(&config.console.listen).map(std::net::SocketAddr::port).collect(),
         })
     }
@@ -75,6 +78,7 @@ impl Reach {
         Ok(Self {
             read: SYSTEM.iter().map(PathBuf::from).chain(files.flatten()).collect(),
             write: std::iter::once(state).chain(carried).map(Path::to_owned).collect(),
+            sockets: Vec::new(),
             listen: port.into_iter().collect(),
         })
     }
@@ -86,7 +90,8 @@ impl Reach {
     pub fn of_demo(folder: &Path, ports: [u16; 2]) -> Result<Self, String> {
         make(folder)?;
         let read = SYSTEM.iter().map(PathBuf::from).chain(passwords_file()).collect();
-        Ok(Self { read, write: vec![folder.to_owned()], listen: ports.into_iter().chain([0]).collect() })
+        let (write, sockets) = (vec![folder.to_owned()], vec![folder.to_owned()]);
+        Ok(Self { read, write, sockets, listen: ports.into_iter().chain([0]).collect() })
     }
 }
 

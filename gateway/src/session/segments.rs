@@ -1,25 +1,26 @@
-//! What becomes of a recording when its session has ended: it is sealed, the log is told of each sealed file, and the
-//! working folder is taken away.
+//! What becomes of recordings: they are sealed while their sessions go on, the log is told of each sealed file, and when
+//! a session has ended and all of it is sealed its working folder is taken away.
 //!
-//! One recording at a time, on a thread that gives way to everything else. Until it is sealed a recording lies in its
-//! folder, so that nothing is lost when the gateway ends first: what is found at the start is sealed then, whether it was
-//! closed or torn off. Each step can be done again after a crash at any point.
+//! One recording at a time, on a thread that gives way to everything else. What is not sealed yet lies in the folder, so
+//! that nothing is lost when the gateway ends first: what is found at the start is sealed then, as it is, since its key is
+//! gone with the process that had it. Each step can be done again after a crash at any point.
 
 use crate::gate::Gate;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use chrono::Utc;
 use sekimori_audit::event::{Actor, Event, Kind};
-use sekimori_audit::keys::Recipients;
-use sekimori_audit::recording::{Press, RecordingError, Sealed, SessionHead, head_in, seal};
-use serde_json::json;
-use std::collections::{HashSet, VecDeque};
-use std::path::{Path, PathBuf};
+use sekimori_audit::recording::{Press, Recording, RecordingError, Sealing, SessionHead, Stored, head_in};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// How often live recordings are looked at.
+const ROUND: Duration = Duration::from_secs(2);
 /// How long a sealed recording's folder stays, for those who follow it to its end.
 const FOLLOWERS: Duration = Duration::from_millis(500);
 /// When what could not be sealed is tried again: soon, and then less often.
@@ -30,26 +31,26 @@ const TOGETHER: usize = 200;
 /// How long a stop waits for recordings to be sealed; the rest is sealed at the next start.
 const LAST: Duration = Duration::from_secs(20);
 
-/// The recordings that wait to be sealed.
+/// The recordings whose sessions have ended.
 #[derive(Default)]
 pub struct Segments {
-    waiting: Mutex<VecDeque<PathBuf>>,
+    ended: Mutex<Vec<Recording>>,
     more: Notify,
     stop: CancellationToken,
     task: TaskTracker,
 }
 
 impl Segments {
-    /// Has the recording in a working folder sealed when its turn comes.
-    pub fn add(&self, folder: PathBuf) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(folder);
+    /// Has the rest of a recording sealed whose session has ended.
+    pub fn add(&self, recording: &Recording) {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(recording.clone());
         self.more.notify_one();
     }
 
-    /// Seals what was left behind, and then what comes, until [`Segments::finish`].
-    pub fn spawn(&self, gate: Arc<Gate>, recipients: Recipients, left: Vec<PathBuf>) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
-        self.task.spawn(run(gate, recipients));
+    /// Seals what was left behind in these folders, and then what comes, until [`Segments::finish`].
+    pub fn spawn(&self, gate: Arc<Gate>, left: Vec<PathBuf>) {
+        let due = left.into_iter().map(|folder| Due::new(folder, None)).collect();
+        self.task.spawn(Office { gate, desk: desk(), under_way: HashMap::new(), due }.run());
         self.task.close();
     }
 
@@ -61,8 +62,8 @@ impl Segments {
         }
     }
 
-    fn next(&self) -> Option<PathBuf> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    fn take_ended(&self) -> Vec<Recording> {
+        std::mem::take(&mut self.ended.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -77,53 +78,197 @@ enum Fault {
     Thread,
 }
 
-async fn run(gate: Arc<Gate>, recipients: Recipients) {
-    let segments = &gate.segments;
-    let mut desk = desk();
-    let mut failed: HashSet<PathBuf> = HashSet::new();
-    let mut again = AGAIN;
-    loop {
-        while let Some(folder) = segments.next() {
-            match settle(&gate.store, &folder, &recipients, &desk).await {
-                Ok(()) => {
-                    again = AGAIN;
-                    segments.task.spawn(take_away(folder));
-                }
-                Err(fault) => {
-                    tracing::error!(folder = %folder.display(), %fault, "a recording is not sealed yet; trying again");
-                    if matches!(fault, Fault::Thread) {
-                        desk = self::desk();
-                    }
-                    failed.insert(folder);
-                }
+/// A recording that is over, and is to be sealed to its end.
+struct Due {
+    folder: PathBuf,
+    /// `None`: another process left it, or what was known of it here is gone.
+    recording: Option<Recording>,
+    at: Instant,
+    pause: Duration,
+}
+
+impl Due {
+    fn new(folder: PathBuf, recording: Option<Recording>) -> Self {
+        Self { folder, recording, at: Instant::now(), pause: AGAIN }
+    }
+
+    /// Tries again later.
+    fn put_off(self) -> Self {
+        Self { at: Instant::now() + self.pause, pause: (self.pause * 2).min(SELDOM), ..self }
+    }
+}
+
+/// Where recordings are sealed.
+struct Office {
+    gate: Arc<Gate>,
+    desk: Desk,
+    /// Recordings of this process that were begun, by their folders.
+    under_way: HashMap<PathBuf, Sealing>,
+    due: Vec<Due>,
+}
+
+impl Office {
+    async fn run(mut self) {
+        let gate = self.gate.clone();
+        let segments = &gate.segments;
+        loop {
+            self.seal_what_is_live().await;
+            let ended = segments.take_ended();
+            self.due.extend(ended.into_iter().map(|one| Due::new(one.folder().to_owned(), Some(one))));
+            let now = Instant::now();
+            let (due, later) = std::mem::take(&mut self.due).into_iter().partition(|due: &Due| due.at <= now);
+            self.due = later;
+            for due in due {
+                self.settle(due).await;
+            }
+            if segments.stop.is_cancelled() {
+                return;
+            }
+            tokio::select! {
+                () = segments.more.notified() => {}
+                () = segments.stop.cancelled() => {}
+                () = tokio::time::sleep(ROUND) => {}
             }
         }
-        if segments.stop.is_cancelled() {
-            return;
+    }
+
+    /// Goes on with the recordings of all live sessions.
+    async fn seal_what_is_live(&mut self) {
+        for session in self.gate.live.all() {
+            let recording = &session.recording;
+            if let Err(fault) = self.go_on(recording).await {
+                let folder = recording.folder().display();
+                tracing::error!(%folder, %fault, "a recording is not sealed while it goes on; trying again");
+            }
         }
-        tokio::select! {
-            () = segments.more.notified() => {}
-            () = segments.stop.cancelled() => {}
-            () = tokio::time::sleep(again), if !failed.is_empty() => {
-                again = (again * 2).min(SELDOM);
-                segments.waiting.lock().unwrap_or_else(PoisonError::into_inner).extend(failed.drain());
+    }
+
+    async fn go_on(&mut self, recording: &Recording) -> Result<(), Fault> {
+        let mut sealing = match self.under_way.remove(recording.folder()) {
+            Some(sealing) => sealing,
+            None => Sealing::begin(recording)?,
+        };
+        let recipients = self.gate.recordings.recipients().clone();
+        let (mut sealing, went_on) = self
+            .at_desk(move |press| {
+                let went_on = sealing.go_on(&recipients, press);
+                (sealing, went_on)
+            })
+            .await?;
+        let told = tell(&self.gate, &mut sealing).await;
+        self.under_way.insert(recording.folder().to_owned(), sealing);
+        went_on?;
+        told
+    }
+
+    /// Seals the rest of a recording, tells the log, and takes the folder away; or puts it off.
+    async fn settle(&mut self, due: Due) {
+        let sealing = self.under_way.remove(&due.folder);
+        let Err(fault) = self.finish(&due, sealing).await else {
+            self.gate.segments.task.spawn(take_away(due.folder));
+            return;
+        };
+        tracing::error!(folder = %due.folder.display(), %fault, "a recording is not sealed yet; trying again");
+        let known = self.under_way.contains_key(&due.folder);
+        let due = Due { recording: due.recording.filter(|_| known), ..due };
+        self.due.push(due.put_off());
+    }
+
+    async fn finish(&mut self, due: &Due, sealing: Option<Sealing>) -> Result<(), Fault> {
+        let mut sealing = match (sealing, &due.recording) {
+            (Some(sealing), _) => sealing,
+            (None, Some(recording)) => Sealing::begin(recording)?,
+            (None, None) => {
+                let head = head_in(&due.folder)?;
+                Sealing::left(&due.folder, &head, &told(&self.gate, &head).await?)?
+            }
+        };
+        let recipients = self.gate.recordings.recipients().clone();
+        let (mut sealing, finished) = self
+            .at_desk(move |press| {
+                let finished = sealing.finish(&recipients, press);
+                (sealing, finished)
+            })
+            .await?;
+        let outcome = match finished {
+            Ok(()) => tell_the_end(&self.gate, &mut sealing).await,
+            Err(fault) => Err(fault.into()),
+        };
+        if outcome.is_err() {
+            self.under_way.insert(due.folder.clone(), sealing);
+        }
+        outcome
+    }
+
+    /// Has something done by the thread that seals; a new one takes its place when it is gone.
+    async fn at_desk<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Press) -> T + Send + 'static,
+    ) -> Result<T, Fault> {
+        let (done, outcome) = oneshot::channel();
+        let work: Work = Box::new(move |press| {
+            // Who asked has not gone away.
+            let _ = done.send(work(press));
+        });
+        let sent = self.desk.send(work).is_ok();
+        match outcome.await {
+            Ok(outcome) if sent => Ok(outcome),
+            _ => {
+                self.desk = desk();
+                Err(Fault::Thread)
             }
         }
     }
 }
 
-/// Seals one recording, and tells the log.
-async fn settle(store: &Store, folder: &Path, recipients: &Recipients, desk: &Desk) -> Result<(), Fault> {
-    let head = head_in(folder)?;
-    let sealed = seal_there(desk, folder, &head, recipients).await?;
-    // A crash may have come between: what was told is not told again. The last event says that all were.
-    let told = store.events_of_session(head.session).await?;
-    let told = told.iter().filter_map(|event| event.event().ok());
-    let told = told.filter(|event| matches!(event.kind, Kind::RecordingSegment | Kind::RecordingSealed)).count();
-    for events in events(&head, &sealed).get(told..).unwrap_or_default().chunks(TOGETHER) {
-        Box::pin(store.record_all(events)).await?;
+/// What the log was told of a recording by another process.
+async fn told(gate: &Gate, head: &SessionHead) -> Result<Vec<Stored>, StoreError> {
+    let events = gate.store.events_of_session(head.session).await?;
+    let events = events.iter().filter_map(|event| event.event().ok());
+    let segments = events.filter(|event| event.kind == Kind::RecordingSegment);
+    Ok(segments.filter_map(|event| serde_json::from_value(event.detail.clone()).ok()).collect())
+}
+
+/// Tells the log of what was sealed.
+async fn tell(gate: &Gate, sealing: &mut Sealing) -> Result<(), Fault> {
+    while !sealing.untold().is_empty() {
+        let head = sealing.head();
+        let segments = sealing.untold().iter().take(TOGETHER);
+        let events: Vec<_> = segments.map(|stored| event(head, Kind::RecordingSegment, json!(stored))).collect();
+        Box::pin(gate.store.record_all(&events)).await?;
+        sealing.told(events.len());
     }
     Ok(())
+}
+
+/// Tells the log of the rest, and that this is all.
+async fn tell_the_end(gate: &Gate, sealing: &mut Sealing) -> Result<(), Fault> {
+    tell(gate, sealing).await?;
+    let head = sealing.head();
+    let events = gate.store.events_of_session(head.session).await?;
+    let mut events = events.iter().filter_map(|event| event.event().ok());
+    if events.any(|event| event.kind == Kind::RecordingSealed) {
+        // A crash came between this and taking the folder away.
+        return Ok(());
+    }
+    let stored = sealing.stored()?;
+    let bytes: u64 = stored.iter().map(|stored| stored.place.size).sum();
+    let index = stored.last().map(|stored| &stored.place.sha256);
+    let detail = json!({ "files": stored.len(), "bytes": bytes, "index_sha256": index });
+    gate.store.record(event(head, Kind::RecordingSealed, detail)).await?;
+    Ok(())
+}
+
+fn event(head: &SessionHead, kind: Kind, detail: Value) -> Event {
+    Event {
+        person: Some(head.person.clone()),
+        vendor: head.vendor.clone(),
+        device: Some(head.device.clone()),
+        work: Some(head.work.clone()),
+        session: Some(head.session),
+        detail,
+        ..Event::new(Utc::now(), kind, Actor::gateway())
+    }
 }
 
 /// Takes a sealed recording's folder away. What stays behind is found, and taken away, at the next start.
@@ -145,7 +290,7 @@ fn desk() -> Desk {
     let (desk, work) = std::sync::mpsc::channel::<Work>();
     let seal = move || {
         // Sessions come first: on Linux this holds for this thread alone.
-        rustix::process::nice(10).ok();
+        rustix::process::nice(19).ok();
         let Ok(mut press) = Press::new() else { return };
         work.iter().for_each(|work| work(&mut press));
     };
@@ -153,34 +298,4 @@ fn desk() -> Desk {
         tracing::error!(%fault, "no thread can be started to seal recordings");
     }
     desk
-}
-
-async fn seal_there(desk: &Desk, folder: &Path, head: &SessionHead, recipients: &Recipients) -> Result<Sealed, Fault> {
-    let (folder, head, recipients) = (folder.to_owned(), head.clone(), recipients.clone());
-    let (done, sealed) = oneshot::channel();
-    let work: Work = Box::new(move |press| {
-        // Who asked has not gone away.
-        let _ = done.send(seal(&folder, &head, &recipients, press));
-    });
-    desk.send(work).map_err(|_| Fault::Thread)?;
-    Ok(sealed.await.map_err(|_| Fault::Thread)??)
-}
-
-fn events(head: &SessionHead, sealed: &Sealed) -> Vec<Event> {
-    let event = |kind, detail| Event {
-        person: Some(head.person.clone()),
-        vendor: head.vendor.clone(),
-        device: Some(head.device.clone()),
-        work: Some(head.work.clone()),
-        session: Some(head.session),
-        detail,
-        ..Event::new(Utc::now(), kind, Actor::gateway())
-    };
-    let mut events: Vec<Event> =
-        sealed.stored.iter().map(|stored| event(Kind::RecordingSegment, json!(stored))).collect();
-    let bytes: u64 = sealed.stored.iter().map(|stored| stored.size).sum();
-    let index = sealed.stored.last().map(|stored| &stored.sha256);
-    let detail = json!({ "files": sealed.stored.len(), "bytes": bytes, "index_sha256": index });
-    events.push(event(Kind::RecordingSealed, detail));
-    events
 }

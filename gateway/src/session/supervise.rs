@@ -33,7 +33,7 @@ pub async fn supervise(gate: Arc<Gate>, session: Arc<Session>, hang_up: HangUp) 
     let confirmed = part(&session, &end, &hang_up).await;
     close(&gate, &session, &end, confirmed).await;
     gate.live.remove(session.id);
-    gate.segments.add(session.recording.folder().to_owned());
+    gate.segments.add(&session.recording);
 }
 
 /// Resolves when the session has been told to end, by others or from here.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use chrono::Utc;
 use sekimori_audit::error::RecordingError;
 use sekimori_audit::recording::{Limits, Output, Recording, Recordings, SessionHead, Tap};
+use sekimori_audit::replay::Source;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
@@ -68,20 +69,20 @@ pub fn record(input: &[u8], open: impl AsyncFn(&Recording, u32) -> Result<Tap, R
             }
         }
         for transfer in tap.close(None).await.expect("the channel closes") {
-            let copy = transfer.kept_copy.as_ref().map(|copy| recording.folder().join(copy));
             // A copy with gaps is longer than what passed, and not complete.
-            let kept = copy.as_deref().map_or(0, length);
+            let kept = transfer.kept_copy.as_deref().map_or(0, |copy| length(recording, copy));
             assert!(!transfer.complete || kept == transfer.size, "{transfer:?}, but {kept} bytes are kept");
-            if let Some(copy) = copy {
+            if let Some(copy) = &transfer.kept_copy {
                 // Found again by its number only: what is done with is taken away.
-                std::fs::remove_file(copy).ok();
+                std::fs::remove_file(recording.folder().join(format!("{copy}.journal"))).ok();
             }
         }
     });
 }
 
-fn length(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |found| found.len())
+fn length(recording: &Recording, copy: &str) -> u64 {
+    let mut copy = Source::from(recording).open(copy).expect("the copy opens");
+    std::io::copy(&mut copy, &mut std::io::sink()).expect("the copy reads")
 }
 
 impl Desk {
@@ -90,7 +91,10 @@ impl Desk {
         let memory = Path::new("/dev/shm");
         let folder =
             if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder");
-        let recordings = Recordings::open(folder.path().to_owned(), Limits { reserve_bytes: 0 }).expect("recordings");
+        let recipients = sekimori_audit::keys::make().recipients;
+        let recordings =
+            Recordings::open(folder.path().to_owned(), Limits { reserve_bytes: 0, ..Limits::default() }, recipients);
+        let recordings = recordings.expect("recordings");
         let head = SessionHead {
             session: uuid::Uuid::now_v7(),
             opened: Utc::now(),

@@ -1,12 +1,12 @@
 //! The tar of a sealed recording: appended to while it is made, its index found from its end.
 
-use super::{INDEX, Piece, SEALED_VERSION, SealedIndex, SealedMember, Stored, cut::Cut, hex, piece_name};
+use super::{INDEX, KEY, Piece, Place, SEALED_VERSION, SealedIndex, Stored, hex, piece_name};
 use crate::error::RecordingError;
 use crate::keys::Recipients;
-use crate::recording::member::create_file;
 use aws_lc_rs::digest::{SHA256, digest};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use tar::{EntryType, Header};
 
@@ -17,65 +17,79 @@ const LEVEL: i32 = 3;
 /// The largest index that is read: of a terabyte, and more.
 const MOST_INDEX_BYTES: u64 = 256 << 20;
 
-/// A tar in the making.
+/// A tar in the making. What failed to be appended is written over by what comes next.
 pub(super) struct Container {
     path: PathBuf,
     file: File,
-    /// Bytes written.
+    /// Bytes that count.
     at: u64,
-    index: SealedIndex,
-    under_way: Option<SealedMember>,
+    /// What is in it.
+    pub(super) index: SealedIndex,
 }
 
 impl Container {
-    /// A new file.
-    pub(super) fn create(path: &Path, index: SealedIndex) -> Result<Self, RecordingError> {
-        Ok(Self { path: path.to_owned(), file: create_file(path)?, at: 0, index, under_way: None })
+    /// A new file, or one that holds already what is in `index`.
+    pub(super) fn open(path: &Path, index: SealedIndex) -> Result<Self, RecordingError> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+        let file = file.map_err(RecordingError::storage("open", path))?;
+        let at = index.places().map(|(_, place)| place.end()).max().unwrap_or(0);
+        Ok(Self { path: path.to_owned(), file, at, index })
     }
 
-    /// What is added next belongs to this member.
-    pub(super) fn begin(&mut self, name: &str) {
-        self.under_way = Some(SealedMember { name: name.to_owned(), size: 0, pieces: Vec::new() });
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// Packs, seals and appends a piece.
+    /// Appends a piece of the member that has this number in the index; with it the member has `end` bytes.
     pub(super) fn add(
         &mut self,
-        cut: &Cut<'_>,
-        recipients: &Recipients,
-        press: &mut Press,
-    ) -> Result<(), RecordingError> {
-        let Some(mut member) = self.under_way.take() else { return Ok(()) };
-        let sealed = press.seal(cut, recipients).map_err(RecordingError::storage("seal into", &self.path))?;
-        let name = piece_name(&member.name, member.pieces.len());
-        let at = self.append(&name, sealed)?;
-        let (size, sha256) = (sealed.len() as u64, hex(digest(&SHA256, sealed).as_ref()));
-        member.pieces.push(Piece { at, size, sha256, start: cut.start, micros: cut.micros });
-        self.under_way = Some(member);
-        Ok(())
+        member: usize,
+        mut piece: Piece,
+        end: u64,
+        bytes: &[u8],
+    ) -> Result<Stored, RecordingError> {
+        let known = self.index.members.get(member);
+        let name = known.map(|known| piece_name(&known.name, known.pieces.len(), &piece)).unwrap_or_default();
+        let place = self.append(&name, bytes)?;
+        let stored = Stored { name, place: place.clone(), start: piece.start, end, micros: piece.micros };
+        if let Some(known) = self.index.members.get_mut(member) {
+            piece.place = place;
+            known.pieces.push(piece);
+            known.size = end;
+        }
+        Ok(stored)
     }
 
-    /// The member is complete, of so many bytes before sealing.
-    pub(super) fn end(&mut self, size: u64) {
-        if let Some(mut member) = self.under_way.take() {
-            member.size = size;
-            self.index.members.push(member);
-        }
+    /// Appends the sealed key of the parts of journals that follow.
+    pub(super) fn add_key(&mut self, sealed: &[u8]) -> Result<Stored, RecordingError> {
+        let place = self.append(KEY, sealed)?;
+        self.index.key = Some(place.clone());
+        Ok(Stored::alone(KEY, place))
+    }
+
+    /// What was appended outlives a power cut when this returns.
+    pub(super) fn sync(&self) -> Result<(), RecordingError> {
+        self.file.sync_data().map_err(RecordingError::storage("sync", &self.path))
     }
 
     /// Appends the index and the tar's end; everything is on the disk when this returns.
-    pub(super) fn finish(mut self) -> Result<(), RecordingError> {
+    pub(super) fn finish(&mut self) -> Result<Stored, RecordingError> {
         let mut json = serde_json::to_vec(&self.index)
             .map_err(std::io::Error::from)
             .map_err(RecordingError::storage("encode the index of", &self.path))?;
         json.push(b'\n');
-        self.append(INDEX, &json)?;
-        self.write(&[0; 2 * BLOCK as usize])?;
-        self.file.sync_all().map_err(RecordingError::storage("sync", &self.path))
+        let place = self.append(INDEX, &json)?;
+        let end = self.at + 2 * BLOCK;
+        // What a failure left behind goes; what comes anew is zero.
+        let ended = self.file.set_len(self.at).and_then(|()| self.file.set_len(end));
+        ended.map_err(RecordingError::storage("end", &self.path))?;
+        self.file.sync_all().map_err(RecordingError::storage("sync", &self.path))?;
+        Ok(Stored::alone(INDEX, place))
     }
 
-    /// Appends a file; returns where its bytes begin.
-    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<u64, RecordingError> {
+    /// Appends a file; returns where its bytes are.
+    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<Place, RecordingError> {
         let mut header = Header::new_ustar();
         header.set_entry_type(EntryType::Regular);
         header.set_mode(0o600);
@@ -84,21 +98,30 @@ impl Container {
         let full = format!("{}/{name}", self.index.session);
         header.set_path(full).map_err(RecordingError::storage("name a member of", &self.path))?;
         header.set_cksum();
-        self.write(header.as_bytes())?;
-        let at = self.at;
-        self.write(bytes)?;
-        let rest = bytes.len() % BLOCK as usize;
-        if rest > 0 {
-            self.write(&vec![0; BLOCK as usize - rest])?;
-        }
-        Ok(at)
+        let place = Place { at: self.at + BLOCK, ..place_of(bytes) };
+        let rest = usize::try_from(place.end() - place.at - place.size).unwrap_or(0);
+        self.write(self.at, header.as_bytes())?;
+        self.write(place.at, bytes)?;
+        self.write(place.at + place.size, &vec![0; rest])?;
+        self.at = place.end();
+        Ok(place)
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), RecordingError> {
-        self.file.write_all(bytes).map_err(RecordingError::storage("write", &self.path))?;
-        self.at += bytes.len() as u64;
-        Ok(())
+    fn write(&self, at: u64, bytes: &[u8]) -> Result<(), RecordingError> {
+        self.file.write_all_at(bytes, at).map_err(RecordingError::storage("write", &self.path))
     }
+}
+
+impl Place {
+    /// Where the next file of the tar begins.
+    fn end(&self) -> u64 {
+        (self.at + self.size).next_multiple_of(BLOCK)
+    }
+}
+
+/// Of bytes that are about to be appended.
+fn place_of(bytes: &[u8]) -> Place {
+    Place { at: 0, size: bytes.len() as u64, sha256: hex(digest(&SHA256, bytes).as_ref()) }
 }
 
 /// Packs and seals pieces, in memory that is used again: large pieces of it that come and go stay with the process, and
@@ -122,13 +145,14 @@ impl Press {
         Ok(Self { compressor, room: Vec::new(), joined: Vec::new(), packed: Vec::new(), sealed: Vec::new() })
     }
 
-    fn seal(&mut self, cut: &Cut<'_>, recipients: &Recipients) -> std::io::Result<&[u8]> {
-        let plain = if cut.before.is_empty() {
-            cut.bytes
+    /// Packs and seals what is in its room, with `before` in front.
+    pub(super) fn seal(&mut self, before: &str, recipients: &Recipients) -> std::io::Result<&[u8]> {
+        let plain = if before.is_empty() {
+            &self.room
         } else {
             self.joined.clear();
-            self.joined.extend_from_slice(cut.before.as_bytes());
-            self.joined.extend_from_slice(cut.bytes);
+            self.joined.extend_from_slice(before.as_bytes());
+            self.joined.extend_from_slice(&self.room);
             &self.joined
         };
         self.packed.clear();
@@ -147,24 +171,23 @@ impl Press {
 ///
 /// # Errors
 /// [`RecordingError::Storage`], or [`RecordingError::Damaged`] if there is none where it should be.
-pub(crate) fn read_index(path: &Path) -> Result<(SealedIndex, Stored), RecordingError> {
+pub(crate) fn read_index(path: &Path) -> Result<(SealedIndex, Place), RecordingError> {
     let mut file = File::open(path).map_err(RecordingError::storage("open", path))?;
     let json = index_bytes(&mut file).map_err(RecordingError::storage("read", path))?;
     let damaged =
         |reason: String| RecordingError::Damaged { path: path.to_owned(), format: "sealed recording", reason };
-    let json = json.ok_or_else(|| damaged("its index is not at its end".to_owned()))?;
+    let (at, json) = json.ok_or_else(|| damaged("its index is not at its end".to_owned()))?;
     let index: SealedIndex = serde_json::from_slice(&json).map_err(|fault| damaged(fault.to_string()))?;
-    if index.version != SEALED_VERSION {
-        let reason = format!("version {}; this program reads version {SEALED_VERSION}", index.version);
+    if index.version == 0 || index.version > SEALED_VERSION {
+        let reason = format!("version {}; this program reads versions up to {SEALED_VERSION}", index.version);
         return Err(damaged(reason));
     }
-    let (size, sha256) = (json.len() as u64, hex(digest(&SHA256, &json).as_ref()));
-    Ok((index, Stored { name: INDEX.to_owned(), size, sha256 }))
+    Ok((index, Place { at, ..place_of(&json) }))
 }
 
 /// Looks backwards, a block at a time, for the header of the index. Its text has no zero bytes, so that none of its
 /// blocks can be taken for a header.
-fn index_bytes(file: &mut File) -> std::io::Result<Option<Vec<u8>>> {
+fn index_bytes(file: &mut File) -> std::io::Result<Option<(u64, Vec<u8>)>> {
     let end = file.seek(SeekFrom::End(0))?;
     let mut at = end - end % BLOCK;
     while let Some(block_at) = at.checked_sub(BLOCK).filter(|at| end - at < MOST_INDEX_BYTES) {
@@ -181,7 +204,7 @@ fn index_bytes(file: &mut File) -> std::io::Result<Option<Vec<u8>>> {
         }
         let mut json = vec![0; usize::try_from(size).map_err(std::io::Error::other)?];
         file.read_exact(&mut json)?;
-        return Ok(Some(json));
+        return Ok(Some((at + BLOCK, json)));
     }
     Ok(None)
 }

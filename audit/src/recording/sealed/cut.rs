@@ -1,15 +1,13 @@
-//! Cuts a member into pieces that are sealed one by one.
+//! Cuts a member into pieces that are sealed one by one, while it is written or at its end.
 
 use super::screen::Screen;
-use crate::error::RecordingError;
 use crate::replay::parse_line;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead};
 
 /// Plain bytes after which text is cut, at the end of a line.
-const TEXT: usize = 256 << 10;
+pub(super) const TEXT: usize = 256 << 10;
 /// Plain bytes of any other piece.
-const BYTES: usize = 1 << 20;
+pub(super) const BYTES: usize = 1 << 20;
 /// A terminal's piece spans at most this time.
 const SPAN_MICROS: u64 = 60_000_000;
 
@@ -33,103 +31,124 @@ impl Kind {
             _ => Self::Bytes,
         }
     }
+
+    /// The bytes of a piece that waits for nothing more.
+    pub(super) fn full(self) -> usize {
+        if self == Self::Bytes { BYTES } else { TEXT }
+    }
+}
+
+/// How much of what is there a piece is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Take {
+    /// As much as fills one; the rest waits.
+    Full,
+    /// What is there, if anything is; half a line waits.
+    Some,
+    /// All of it, since no more comes.
+    All,
 }
 
 /// A piece before it is sealed.
-pub(super) struct Cut<'a> {
+pub(super) struct Cut {
     /// What stands before the member's own bytes: the line with the screen, or nothing.
     pub(super) before: String,
-    /// The member's bytes.
-    pub(super) bytes: &'a [u8],
     /// The member's bytes in earlier pieces.
     pub(super) start: u64,
     /// A terminal's time in earlier pieces.
     pub(super) micros: Option<u64>,
+    /// A terminal's time up to its end.
+    reached: u64,
 }
 
-/// The pieces of one member, one after the other.
-pub(super) struct Pieces {
+/// How far one member is cut.
+pub(super) struct Cutter {
     kind: Kind,
-    path: PathBuf,
-    source: BufReader<Box<dyn Read>>,
-    /// The piece under way; lives on as the one that was given out last.
-    piece: Vec<u8>,
-    given: u64,
+    /// The bytes of all pieces so far, and how many those are.
+    pub(super) given: u64,
     pieces: u64,
-    /// Microseconds of the recording up to the end of what was given out.
+    /// Microseconds of the recording in them.
     micros: u64,
     screen: Screen,
 }
 
-impl Pieces {
-    /// Cuts what `source` gives; `path` is for messages.
-    pub(super) fn of(kind: Kind, source: Box<dyn Read>, path: &Path, piece: Vec<u8>) -> Self {
-        Self {
-            kind,
-            path: path.to_owned(),
-            source: BufReader::with_capacity(64 << 10, source),
-            piece,
-            given: 0,
-            pieces: 0,
-            micros: 0,
-            screen: Screen::default(),
+impl Cutter {
+    /// Nothing yet of the member of this name.
+    pub(super) fn of(name: &str) -> Self {
+        Self { kind: Kind::of(name), given: 0, pieces: 0, micros: 0, screen: Screen::default() }
+    }
+
+    /// So much of it in pieces that another process sealed.
+    pub(super) fn after(name: &str, pieces: u64, given: u64) -> Self {
+        Self { given, pieces, ..Self::of(name) }
+    }
+
+    /// How the member is cut.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The next piece of what `source` gives from [`Cutter::given`] on, its bytes in `piece`; `None` if there is none to
+    /// take. An empty member has one piece without bytes. Nothing counts as given before [`Cutter::took`].
+    pub(super) fn next_piece(
+        &self,
+        source: &mut dyn BufRead,
+        piece: &mut Vec<u8>,
+        take: Take,
+    ) -> io::Result<Option<Cut>> {
+        piece.clear();
+        let mut reached = self.micros;
+        let mut full = false;
+        while !full && add_next(source, piece, self.kind)? {
+            if self.kind == Kind::Cast {
+                // The header and comments take no time.
+                reached = reached.saturating_add(parse_line(last_line(piece)).map_or(0, |(micros, ..)| micros));
+            }
+            full = piece.len() >= self.kind.full() || reached - self.micros >= SPAN_MICROS;
         }
-    }
-
-    /// Gives the room for a piece back.
-    pub(super) fn into_room(self) -> Vec<u8> {
-        self.piece
-    }
-
-    /// All bytes so far.
-    pub(super) fn size(&self) -> u64 {
-        self.given
-    }
-
-    /// The next piece; `None` after the last. An empty member has one piece without bytes.
-    pub(super) fn next_piece(&mut self) -> Result<Option<Cut<'_>>, RecordingError> {
-        let (start, began) = (self.given, self.micros);
-        let mut before = String::new();
-        if self.kind == Kind::Cast && self.pieces > 0 {
-            // The screen as the piece before left it. Short recordings have one piece, and never come here.
-            self.screen.show(&self.piece);
+        if take != Take::All && self.kind != Kind::Bytes && !piece.ends_with(b"\n") {
+            // Half a line, whose rest is on its way.
+            piece.truncate(piece.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
         }
-        self.piece.clear();
-        self.fill().map_err(RecordingError::storage("read", &self.path))?;
-        if self.piece.is_empty() && self.pieces > 0 {
+        let none = match take {
+            Take::Full => !full || piece.is_empty(),
+            Take::Some => piece.is_empty(),
+            Take::All => piece.is_empty() && self.pieces > 0,
+        };
+        if none {
             return Ok(None);
         }
-        if self.kind == Kind::Cast && self.pieces > 0 {
-            before = self.screen.line(began);
-        }
-        self.given += self.piece.len() as u64;
-        self.pieces += 1;
-        let micros = (self.kind == Kind::Cast).then_some(began);
-        Ok(Some(Cut { before, bytes: &self.piece, start, micros }))
+        let cast = self.kind == Kind::Cast;
+        let before = if cast && self.pieces > 0 { self.screen.line(self.micros) } else { String::new() };
+        Ok(Some(Cut { before, start: self.given, micros: cast.then_some(self.micros), reached }))
     }
 
-    fn fill(&mut self) -> std::io::Result<()> {
-        if self.kind == Kind::Bytes {
-            let limit = BYTES as u64;
-            return (&mut self.source).take(limit).read_to_end(&mut self.piece).map(|_| ());
+    /// The piece is sealed. `more` says that others may come, which begin with the screen as this one leaves it.
+    pub(super) fn took(&mut self, cut: &Cut, piece: &[u8], more: bool) {
+        self.given += piece.len() as u64;
+        self.pieces += 1;
+        self.micros = cut.reached;
+        if more && self.kind == Kind::Cast {
+            self.screen.show(piece);
         }
-        let began = self.micros;
-        while self.piece.len() < TEXT {
-            let line_at = self.piece.len();
-            if self.source.read_until(b'\n', &mut self.piece)? == 0 {
-                break;
-            }
-            if self.kind == Kind::Cast {
-                let line = self.piece.get(line_at..).unwrap_or_default();
-                // The header and comments take no time.
-                self.micros = self.micros.saturating_add(parse_line(line).map_or(0, |(micros, ..)| micros));
-                if self.micros - began >= SPAN_MICROS {
-                    break;
-                }
-            }
-        }
-        Ok(())
     }
+}
+
+/// Adds the next line or bytes; `false` at the end of what is there.
+fn add_next(source: &mut dyn BufRead, piece: &mut Vec<u8>, kind: Kind) -> io::Result<bool> {
+    if kind != Kind::Bytes {
+        return Ok(source.read_until(b'\n', piece)? > 0);
+    }
+    let there = source.fill_buf()?;
+    let count = there.len().min(BYTES.saturating_sub(piece.len()));
+    piece.extend_from_slice(there.get(..count).unwrap_or_default());
+    source.consume(count);
+    Ok(count > 0)
+}
+
+fn last_line(piece: &[u8]) -> &[u8] {
+    let before = piece.strip_suffix(b"\n").unwrap_or(piece).iter().rposition(|byte| *byte == b'\n');
+    piece.get(before.map_or(0, |end| end + 1)..).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -137,30 +156,56 @@ mod tests {
     #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
-    fn cut(kind: Kind, text: &[u8]) -> Vec<(String, usize, u64, Option<u64>)> {
-        let mut pieces = Pieces::of(kind, Box::new(std::io::Cursor::new(text.to_vec())), Path::new("x"), Vec::new());
-        let mut all = Vec::new();
-        while let Some(cut) = pieces.next_piece().unwrap() {
-            all.push((cut.before.clone(), cut.bytes.len(), cut.start, cut.micros));
+    const CAST: &str = "00001.cast";
+    const LINES: &str = "00001.exec.jsonl";
+    const OTHER: &str = "00001.stdout";
+
+    /// All pieces that can be taken: screen, size, start, time.
+    fn cut(cutter: &mut Cutter, text: &[u8], take: Take) -> Vec<(String, usize, u64, Option<u64>)> {
+        let mut source = &text[usize::try_from(cutter.given).unwrap()..];
+        let (mut all, mut piece) = (Vec::new(), Vec::new());
+        while let Some(cut) = cutter.next_piece(&mut source, &mut piece, take).unwrap() {
+            cutter.took(&cut, &piece, true);
+            all.push((cut.before, piece.len(), cut.start, cut.micros));
         }
-        assert_eq!(pieces.size(), text.len() as u64);
         all
+    }
+
+    fn whole(name: &str, text: &[u8]) -> Vec<(String, usize, u64, Option<u64>)> {
+        let mut cutter = Cutter::of(name);
+        let pieces = cut(&mut cutter, text, Take::All);
+        assert_eq!(cutter.given, text.len() as u64);
+        pieces
     }
 
     #[test]
     fn an_empty_member_has_one_empty_piece() {
-        assert_eq!(cut(Kind::Bytes, b""), [(String::new(), 0, 0, None)]);
-        assert_eq!(cut(Kind::Lines, b""), [(String::new(), 0, 0, None)]);
+        assert_eq!(whole(OTHER, b""), [(String::new(), 0, 0, None)]);
+        assert_eq!(whole(LINES, b""), [(String::new(), 0, 0, None)]);
+        assert_eq!(cut(&mut Cutter::of(OTHER), b"", Take::Some), []);
     }
 
     #[test]
     fn bytes_are_cut_by_size_and_lines_between_lines() {
-        let sizes: Vec<_> = cut(Kind::Bytes, &vec![7; BYTES + 5]).iter().map(|piece| piece.1).collect();
+        let sizes: Vec<_> = whole(OTHER, &vec![7; BYTES + 5]).iter().map(|piece| piece.1).collect();
         assert_eq!(sizes, [BYTES, 5]);
         let line = [vec![b'x'; 99], vec![b'\n']].concat();
         let text: Vec<u8> = line.iter().copied().cycle().take(TEXT * 2).collect();
-        let pieces = cut(Kind::Lines, &text);
+        let pieces = whole(LINES, &text);
         assert!(pieces.iter().all(|piece| piece.2 % 100 == 0 && piece.1 < TEXT + 100), "{pieces:?}");
+    }
+
+    #[test]
+    fn what_is_not_full_waits_and_so_does_half_a_line() {
+        let mut cutter = Cutter::of(OTHER);
+        let bytes = vec![7; BYTES + 5];
+        assert_eq!(cut(&mut cutter, &bytes, Take::Full).len(), 1);
+        assert_eq!(cut(&mut cutter, &bytes, Take::Full), []);
+        assert_eq!(cut(&mut cutter, &bytes, Take::Some), [(String::new(), 5, BYTES as u64, None)]);
+        let mut cutter = Cutter::of(LINES);
+        assert_eq!(cut(&mut cutter, b"{}\n{}\n{\"half", Take::Some), [(String::new(), 6, 0, None)]);
+        assert_eq!(cut(&mut cutter, b"{}\n{}\n{\"half", Take::Some), []);
+        assert_eq!(cut(&mut cutter, b"{}\n{}\n{\"half\":1}\n", Take::Some), [(String::new(), 11, 6, None)]);
     }
 
     #[test]
@@ -169,7 +214,12 @@ mod tests {
         for number in 0..5 {
             text.push_str(&format!("[25.000000, \"o\", \"line {number}\\r\\n\"]\n"));
         }
-        let pieces = cut(Kind::Cast, text.as_bytes());
+        // The same while it is written as when it is there.
+        let mut cutter = Cutter::of(CAST);
+        let mut pieces = cut(&mut cutter, text.as_bytes(), Take::Full);
+        assert_eq!(pieces.len(), 1);
+        pieces.extend(cut(&mut cutter, text.as_bytes(), Take::All));
+        assert_eq!(pieces, whole(CAST, text.as_bytes()));
         let micros: Vec<_> = pieces.iter().map(|piece| piece.3).collect();
         assert_eq!(micros, [Some(0), Some(75_000_000)]);
         let (before, ..) = &pieces[1];

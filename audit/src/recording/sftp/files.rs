@@ -199,6 +199,7 @@ impl Files {
         for moving in open.into_iter().flat_map(|(_, file)| [file.read, file.write]).flatten() {
             ended.push(moving.finish(&mut self.shelf, at, false)?);
         }
+        self.shelf.sync()?;
         Ok(ended)
     }
 

@@ -12,7 +12,7 @@ mod tests;
 
 use super::kept::Shelf;
 use super::lines::{Entry, Lines, Request, opening};
-use super::member::Member;
+use super::member::Folder;
 use super::values::{ChannelKind, MemberEntry, Transfer};
 use crate::error::RecordingError;
 use chrono::{DateTime, Utc};
@@ -20,7 +20,6 @@ use files::{FileKey, Files};
 use frames::{DATA, Fields, Frames, Piece, WRITE, malformed};
 use requests::{ATTRS, Asked, HANDLE, INIT, STATUS, VERSION, stated_size, status_name};
 use std::collections::{HashMap, VecDeque};
-use std::path::Path;
 
 /// Requests that may be unanswered at once; OpenSSH has 64 under way.
 const MAX_UNANSWERED: usize = 8192;
@@ -67,7 +66,7 @@ enum Waiting {
 
 impl SftpChannel {
     /// Makes `00003.sftp.jsonl`; copies go to `files/`.
-    pub(super) fn create(folder: &Path, channel: u32, at: DateTime<Utc>) -> Result<Self, RecordingError> {
+    pub(super) fn create(folder: &Folder, channel: u32, at: DateTime<Utc>) -> Result<Self, RecordingError> {
         let open = opening(channel, ChannelKind::Sftp, None, None);
         let name = format!("{channel:05}.sftp.jsonl");
         let lines = Lines::create(folder, name, "sftp, requests and transfers", at, open)?;
@@ -123,10 +122,10 @@ impl SftpChannel {
     }
 
     /// The lines of the manifest.
-    pub(super) fn entries(&self) -> Result<Vec<MemberEntry>, RecordingError> {
-        let mut entries = vec![Member::entry(self.dialogue.lines.member())?];
+    pub(super) fn entries(&self) -> Vec<MemberEntry> {
+        let mut entries = vec![self.dialogue.lines.member().entry()];
         entries.extend(self.dialogue.files.entries().iter().cloned());
-        Ok(entries)
+        entries
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::recording::values::Direction;
+use crate::recording::{Durability, SessionKey};
 use proptest::prelude::*;
 
 /// Which side sends a packet.
@@ -67,7 +68,9 @@ struct Played {
 fn play(dialogue: &[(Side, Vec<u8>)], chunks: &[usize]) -> Result<Played, RecordingError> {
     let folder = tempfile::tempdir().unwrap();
     let at = DateTime::from_timestamp_micros(1_800_000_000_000_000).unwrap();
-    let mut channel = SftpChannel::create(folder.path(), 3, at)?;
+    let place =
+        Folder { path: folder.path().to_owned(), key: SessionKey::from([7; 32]), durability: Durability::Process };
+    let mut channel = SftpChannel::create(&place, 3, at)?;
     let mut lengths = chunks.iter().copied().cycle();
     let mut transfers = Vec::new();
     for (side, bytes) in dialogue {
@@ -84,10 +87,10 @@ fn play(dialogue: &[(Side, Vec<u8>)], chunks: &[usize]) -> Result<Played, Record
     transfers.extend(channel.close(at, Entry::Close { reason: None, bytes_to_device: 0, bytes_from_device: 0 })?);
     let stored = |transfer: &Transfer| {
         let name = transfer.kept_copy.as_ref()?;
-        Some(std::fs::read(folder.path().join(name)).unwrap())
+        Some(place.read(name))
     };
     let copies = transfers.iter().map(stored).collect();
-    let log = std::fs::read_to_string(folder.path().join("00003.sftp.jsonl")).unwrap();
+    let log = String::from_utf8(place.read("00003.sftp.jsonl")).unwrap();
     Ok(Played { transfers, copies, log })
 }
 

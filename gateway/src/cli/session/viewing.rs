@@ -5,6 +5,7 @@ use super::{folder, note_viewing};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::output;
+use crate::session;
 use crate::store::SessionRow;
 use sekimori_audit::event::Kind;
 use sekimori_audit::recording::{ChannelKind, RecordingError, sealed_path};
@@ -95,23 +96,25 @@ fn text(index: &Index, context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The recording, sealed or not yet. What opens it is asked for only if it is sealed.
+/// The recording, sealed or not yet.
 async fn source(row: &SessionRow, unlock: &Unlock, context: &Context) -> Result<Source, CliError> {
     let (person, _) = context.person().await?;
-    Source::of(&folder(row, context)?, || unlock.identities(&person.id, context))
+    Source::of(&folder(row, context), || unlock.identities(&person.id, context))
 }
 
 /// Writes the tar as it is stored. Nobody's key is needed, and nothing in it can be read without one.
 pub async fn export(id: &str, out: &Path, context: &Context) -> Result<(), CliError> {
     let row = context.store().await?.session(id).await?;
     note_viewing(&row, Kind::RecordingExported, "sealed", context, Act::ExportEvidence).await?;
-    let folder = folder(&row, context)?;
+    let folder = folder(&row, context);
     let sealed = sealed_path(&folder);
-    let write = move |out: BufWriter<&File>| match sealed.exists() {
-        true => replay::export_sealed(&sealed, out),
-        false => replay::export(&folder, out),
-    };
-    write_export(&row, out, write, context).await
+    if !sealed.exists() {
+        let id = row.opening.id;
+        return Err(CliError::Conflict(format!(
+            "session {id} is not sealed yet: wait for its end, or add --opened and unlock what there is so far"
+        )));
+    }
+    write_export(&row, out, move |out| replay::export_sealed(&sealed, out), context).await
 }
 
 /// Writes a tar of what was recorded, in clear.
@@ -158,15 +161,18 @@ async fn write_export(
 pub async fn watch(id: &str, context: &Context) -> Result<(), CliError> {
     let row = context.store().await?.session(id).await?;
     note_viewing(&row, Kind::RecordingViewed, "watch", context, Act::ReadRecordings).await?;
-    let folder = folder(&row, context)?;
-    if sealed_path(&folder).exists() {
-        let id = row.opening.id;
-        return Err(CliError::Conflict(format!("session {id} has ended: sekimori session replay {id}")));
-    }
+    let (id, socket) = (row.opening.id, context.config.watch_socket());
+    let key = session::watchers::ask(&socket, id).await.map_err(|fault| {
+        CliError::Conflict(format!("no gateway answers at {}: {fault}; is it serving?", socket.display()))
+    })?;
+    let Some(key) = key else {
+        return Err(CliError::Conflict(format!("session {id} is not live here: sekimori session replay {id}")));
+    };
+    let source = Source::working(&folder(&row, context), key);
     let watched = tokio::task::spawn_blocking(move || {
         let mut screen = SafeOutput::default();
         let mut out = std::io::stdout().lock();
-        replay::follow(&folder, |seen| match show(seen, &mut screen, &mut out) {
+        replay::follow(&source, |seen| match show(seen, &mut screen, &mut out) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         })
