@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use sekimori_audit::log::leaf::BEAT;
 use sekimori_audit::log::proof::{self, verify_consistency, verify_inclusion};
 use sekimori_audit::log::{
-    Checkpoint, EntryProof, Hash, Leaf, LogError, Reader, Writer, leaf_hash, node_hash, root_of, rotation_leaf, sha256,
+    Checkpoint, EntryProof, Hash, Leaf, LogError, Reader, Resource, Writer, leaf_hash, node_hash, root_of,
+    rotation_leaf, sha256,
 };
 use std::convert::Infallible;
 use std::path::Path;
@@ -292,11 +293,17 @@ fn a_failed_append_stops_the_writer_and_the_next_life_goes_on() {
     let fault = writer.append(&story.leaves[250..300]).unwrap_err();
     assert!(matches!(fault, LogError::Failed { .. }), "{fault}");
     drop(writer);
+    // Files lie there that no checkpoint covers: nobody is handed what may be written again.
+    let behind = [Resource::Tile { level: 0, index: 0, width: 256 }, Resource::Entries { index: 0, width: 256 }];
+    let held = |resource: Resource| Reader::open(root.path()).unwrap().resource(resource).unwrap();
+    assert!(behind.iter().all(|resource| root.path().join(resource.path()).is_file() && held(*resource).is_none()));
+    assert_eq!(held(Resource::Tile { level: 0, index: 0, width: 250 }).map(|tile| tile.len()), Some(250 * Hash::SIZE));
     // Another batch than the one that failed: what lies behind the checkpoint is written over.
     let mut writer = Writer::open(root.path(), vec![key(1)], None).unwrap();
     assert_eq!(writer.size(), 250);
     writer.append(&story.leaves[250..]).unwrap();
     check_tiles(root.path(), &story.leaves);
+    assert!(behind.iter().all(|resource| held(*resource).is_some()));
 }
 
 #[test]
@@ -322,9 +329,12 @@ fn a_key_is_introduced_by_a_leaf_of_its_own() {
         before.signed(&[&key(1)])
     })
     .unwrap();
+    let held = || Reader::open(root.path()).unwrap().resource(Resource::Rotation { size: 2 }).unwrap();
+    assert_eq!(held(), None);
     let mut writer = Writer::open(root.path(), vec![key(1), key(2)], None).unwrap();
     assert_eq!(writer.key().verifier(), key(1).verifier());
     assert_eq!(writer.rotate(&leaf, key(2)).unwrap(), rotated);
+    assert_eq!(held(), Some(sealed));
     drop(writer);
     let writer = Writer::open(root.path(), vec![key(1), key(2)], None).unwrap();
     assert_eq!(writer.key().verifier(), key(2).verifier());

@@ -351,6 +351,20 @@ impl Config {
         Some((self.resolve(self.console.certificate.as_deref()?), self.resolve(self.console.key.as_deref()?)))
     }
 
+    /// The certificate and key for readers of the log, where the hospital gives them: the log's own, or the console's.
+    #[must_use]
+    pub fn log_certificate(&self) -> Option<(PathBuf, PathBuf)> {
+        let own = self.log.certificate.as_deref().zip(self.log.key.as_deref());
+        own.map(|(certificate, key)| (self.resolve(certificate), self.resolve(key)))
+            .or_else(|| self.console_certificate())
+    }
+
+    /// The names that a certificate of the internal authority is for.
+    #[must_use]
+    pub fn web_names(&self) -> Vec<String> {
+        self.console.all_names(self.log.listen)
+    }
+
     /// The master key's file.
     #[must_use]
     pub fn master_key(&self) -> PathBuf {

@@ -6,7 +6,6 @@
 
 mod account;
 mod acts;
-mod certificate;
 mod fault;
 mod guard;
 mod lists;
@@ -25,8 +24,7 @@ mod visit;
 mod ways;
 mod works;
 
-pub use certificate::Certificate;
-
+use crate::certificate::{self, Certificate};
 use crate::gate::Gate;
 use crate::ssh::door::Door;
 use axum::Router;
@@ -38,7 +36,7 @@ use tokio::net::TcpListener;
 /// The running console.
 pub struct Console {
     gate: Arc<Gate>,
-    certificate: Certificate,
+    certificate: Arc<Certificate>,
     matrix: Matrix,
     /// Where SSH listens: pages show how to connect.
     ssh: SocketAddr,
@@ -50,14 +48,14 @@ impl Console {
     /// The console of a running gateway, which listens for SSH there.
     #[must_use]
     pub fn new(gate: Arc<Gate>, certificate: Certificate, ssh: SocketAddr) -> Arc<Self> {
-        Arc::new(Self { gate, certificate, matrix: Matrix::own(), ssh, door: Arc::default() })
+        Arc::new(Self { gate, certificate: Arc::new(certificate), matrix: Matrix::own(), ssh, door: Arc::default() })
     }
 
     /// Serves on these sockets until the gateway stops, and keeps the certificate fresh.
     pub fn serve(self: &Arc<Self>, listeners: Vec<TcpListener>) {
         let router: Router = routes::router(self);
         self.gate.sessions.spawn(self.door.clone().tell_of_strangers(self.gate.clone()));
-        tokio::spawn(certificate::keep_fresh(self.clone()));
+        tokio::spawn(certificate::keep_fresh(self.gate.clone(), self.certificate.clone(), "console"));
         for listener in listeners {
             tokio::spawn(server::serve(self.clone(), router.clone(), listener));
         }

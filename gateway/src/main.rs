@@ -1,11 +1,13 @@
 //! Sekimori (関守): the one door through which vendors maintain a hospital's equipment from far away.
 
+mod certificate;
 mod cli;
 mod config;
 mod console;
 mod demo;
 mod gate;
 mod people;
+mod publish;
 mod sandbox;
 mod seal;
 mod serve;

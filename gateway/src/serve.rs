@@ -1,9 +1,11 @@
 //! `sekimori serve`: puts the parts together, closes what a crash left open, and serves until it is told to stop.
 
+use crate::certificate::Certificate;
 use crate::config::Config;
-use crate::console::{Certificate, Console};
+use crate::console::Console;
 use crate::gate::{Gate, Parts};
 use crate::people::password::Passwords;
+use crate::publish;
 use crate::sandbox::Held;
 use crate::seal::{Sealer, progress, witnesses};
 use crate::session::{live, watchers};
@@ -46,6 +48,8 @@ pub struct Serving {
     pub addresses: Vec<SocketAddr>,
     /// The same of the console.
     pub console: Vec<SocketAddr>,
+    /// The same of the log.
+    pub log: Option<SocketAddr>,
     signals: Signals,
     /// Held for as long as it serves.
     _lock: File,
@@ -62,6 +66,9 @@ pub async fn run(config: Config, config_path: &Path, held: Held) -> anyhow::Resu
     }
     for address in &serving.console {
         tracing::info!(%address, "listening for browsers");
+    }
+    if let Some(address) = serving.log {
+        tracing::info!(%address, "listening for readers of the log");
     }
     serving.until_stopped(config_path).await
 }
@@ -84,8 +91,17 @@ pub async fn start(config: Config, held: Held) -> anyhow::Result<Serving> {
     let (browsers, console) = listening(&config.console.listen).await?;
     let certificate = match browsers.as_slice() {
         [] => None,
-        _ => Some(Certificate::load(&config).context("the console has no certificate")?),
+        _ => Some(Certificate::load(&config, Config::console_certificate).context("the console has no certificate")?),
     };
+    let (mut readers, log) = listening(config.log.listen.as_slice()).await?;
+    let readers = match readers.pop() {
+        None => None,
+        Some(listener) => {
+            let certificate = Certificate::load(&config, Config::log_certificate);
+            Some((listener, certificate.context("there is no certificate to serve the log with")?))
+        }
+    };
+    let log = log.first().copied();
     close_what_a_crash_left_open(&parts).await?;
     let sealer = Sealer::open(&config, &parts.store).await?;
     let socket = watchers::listen(&config)?;
@@ -93,7 +109,7 @@ pub async fn start(config: Config, held: Held) -> anyhow::Result<Serving> {
     let unsealed = parts.recordings.unsealed()?;
     let detail = json!({
         "version": env!("CARGO_PKG_VERSION"), "addresses": addresses, "console": console, "instance": parts.instance,
-        "sandbox": held, "log": sealer.checkpoint(),
+        "sandbox": held, "log": sealer.checkpoint(), "log_listen": log,
     });
     let seen = parts
         .store
@@ -116,7 +132,10 @@ pub async fn start(config: Config, held: Held) -> anyhow::Result<Serving> {
     if let (Some(certificate), Some(ssh)) = (certificate, addresses.first()) {
         Console::new(gate.clone(), certificate, *ssh).serve(browsers);
     }
-    Ok(Serving { gate, addresses, console, signals, _lock: lock })
+    if let Some((listener, certificate)) = readers {
+        publish::serve(gate.clone(), certificate, listener)?;
+    }
+    Ok(Serving { gate, addresses, console, log, signals, _lock: lock })
 }
 
 /// The sockets, and their addresses with the ports that the system chose.

@@ -22,7 +22,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
-use tokio_util::sync::CancellationToken;
 
 /// Connections at once; who comes later waits to be accepted.
 const CONNECTIONS: usize = 256;
@@ -62,24 +61,26 @@ pub async fn body(incoming: Incoming, limit: usize) -> anyhow::Result<Bytes> {
     }
 }
 
-/// Answers requests until it is told to stop.
-pub async fn serve<H, F>(listener: TcpListener, tls: Option<TlsAcceptor>, handle: H, stop: CancellationToken)
+/// Answers requests until `stop`. `tls` is asked for each connection: certificates are renewed.
+pub async fn serve<T, H, F>(listener: TcpListener, tls: T, handle: H, stop: impl Future<Output = ()>)
 where
+    T: Fn() -> Option<TlsAcceptor>,
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut stop = std::pin::pin!(stop);
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
+            () = stop.as_mut() => return,
         };
         let Ok((socket, _)) = accepted else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let (tls, handle) = (tls.clone(), handle.clone());
+        let (tls, handle) = (tls(), handle.clone());
         tokio::spawn(async move {
             let _place = place;
             let served = async move {

@@ -95,7 +95,7 @@ async fn listen(args: &Args, state: Arc<State>, address: SocketAddr) -> anyhow::
     tracing::info!(%address, tls = tls.is_some(), "listening for logs");
     let stop = CancellationToken::new();
     let handle = move |request| answered(state.clone(), request);
-    let serving = tokio::spawn(web::serve(listener, tls, handle, stop.clone()));
+    let serving = tokio::spawn(web::serve(listener, move || tls.clone(), handle, stop.clone().cancelled_owned()));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

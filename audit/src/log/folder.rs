@@ -58,7 +58,7 @@ pub(crate) fn read_resource(root: &Path, resource: Resource) -> Result<Option<Ve
 
 fn full(resource: Resource) -> Resource {
     match resource {
-        Resource::Checkpoint => resource,
+        Resource::Checkpoint | Resource::Rotation { .. } | Resource::Cosigned => resource,
         Resource::Tile { level, index, .. } => Resource::Tile { level, index, width: 256 },
         Resource::Entries { index, .. } => Resource::Entries { index, width: 256 },
     }

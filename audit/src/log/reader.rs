@@ -47,6 +47,23 @@ impl Reader {
         &self.note
     }
 
+    /// The bytes of a file of the log, for handing them out; `None` where there is none under the checkpoint. What lies
+    /// behind it counts for nothing yet, and a part that is gone because it grew full is in the full one.
+    ///
+    /// # Errors
+    /// [`LogError::Storage`], [`LogError::Malformed`].
+    pub fn resource(&self, resource: Resource) -> Result<Option<Vec<u8>>, LogError> {
+        let size = self.checkpoint.size;
+        let counts = match resource {
+            Resource::Checkpoint => return Ok(Some(self.note.clone().into_bytes())),
+            Resource::Tile { level, index, width } => width <= width_at(size, level, index),
+            Resource::Entries { index, width } => width <= width_at(size, 0, index),
+            Resource::Rotation { size: at } => at <= size,
+            Resource::Cosigned => true,
+        };
+        if counts { read(&self.root, &resource.path()) } else { Ok(None) }
+    }
+
     /// The entry at an index; `None` behind the last.
     ///
     /// # Errors

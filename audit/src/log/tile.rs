@@ -1,6 +1,8 @@
 //! Names and shapes of the log's files, as C2SP tlog-tiles has them: tiles of 256 hashes, bundles of 256 entries.
 
+use super::checkpoint::decimal;
 use super::error::LogError;
+use super::folder::{COSIGNED, rotation_path};
 use super::hash::Hash;
 
 /// Hashes in a full tile, entries in a full bundle.
@@ -9,7 +11,8 @@ pub const WIDTH: u64 = 256;
 /// No entry is longer, because its length is written as 16 bits.
 pub const LONGEST_ENTRY: usize = u16::MAX as usize;
 
-/// A file of the log that the specification names. Whatever serves a log serves these and nothing else.
+/// A file of the log: those that the specification names, and two of ours. Whatever serves a log serves these and nothing
+/// else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Resource {
     /// The newest signed checkpoint; the one file that changes.
@@ -30,6 +33,13 @@ pub enum Resource {
         /// How many entries, 1 to 256.
         width: u16,
     },
+    /// Ours: the checkpoint whose last leaf introduced a key. Without it nobody follows the keys.
+    Rotation {
+        /// Entries under it.
+        size: u64,
+    },
+    /// Ours: the newest checkpoint that witnesses cosigned.
+    Cosigned,
 }
 
 impl Resource {
@@ -40,15 +50,19 @@ impl Resource {
             Self::Checkpoint => "checkpoint".to_owned(),
             Self::Tile { level, index, width } => format!("tile/{level}/{}", numbered(index, width)),
             Self::Entries { index, width } => format!("tile/entries/{}", numbered(index, width)),
+            Self::Rotation { size } => rotation_path(size),
+            Self::Cosigned => COSIGNED.to_owned(),
         }
     }
 
     /// The resource that a path names, for serving it; `None` for every other spelling.
     #[must_use]
     pub fn parse(path: &str) -> Option<Self> {
-        let parsed = match path.strip_prefix("tile/") {
+        let parsed = match path.split_once('/') {
+            None if path == COSIGNED => Self::Cosigned,
             None => Self::Checkpoint,
-            Some(rest) => {
+            Some(("rotation", size)) => Self::Rotation { size: decimal(size)? },
+            Some((_, rest)) => {
                 let (kind, rest) = rest.split_once('/')?;
                 let (number, width) = rest.split_once(".p/").map_or(Some((rest, 256)), |(number, width)| {
                     width.parse().ok().filter(|width| (1..256).contains(width)).map(|width| (number, width))
@@ -151,6 +165,8 @@ mod tests {
             (tile(1, 1000, 255), "tile/1/x001/000.p/255"),
             (tile(0, 1_234_067, 256), "tile/0/x001/x234/067"),
             (Resource::Entries { index: 1_234_067, width: 8 }, "tile/entries/x001/x234/067.p/8"),
+            (Resource::Rotation { size: 279 }, "rotation/279"),
+            (Resource::Cosigned, "cosigned"),
         ] {
             assert_eq!(resource.path(), path);
             assert_eq!(Resource::parse(path), Some(resource));
@@ -171,6 +187,12 @@ mod tests {
             "tile/0/../000",
             "tile/0/x999/x999/x999/x999/x999/x999/x999/999",
             "/checkpoint",
+            "checkpoint/",
+            "other/0/000",
+            "rotation/",
+            "rotation/0279",
+            "rotation/../checkpoint",
+            "rotation/279/000",
         ] {
             assert_eq!(Resource::parse(other), None, "{other}");
         }

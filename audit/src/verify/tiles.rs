@@ -142,7 +142,7 @@ fn stored_entries(root: &Path, index: u64, width: u16) -> Result<Vec<u8>, Box<Fa
 fn stored(root: &Path, resource: Resource, missing: Code, malformed: Code) -> Result<Vec<u8>, Box<Fault>> {
     let first = match resource {
         Resource::Tile { index, .. } | Resource::Entries { index, .. } => index * WIDTH,
-        Resource::Checkpoint => 0,
+        Resource::Checkpoint | Resource::Rotation { .. } | Resource::Cosigned => 0,
     };
     match read_resource(root, resource) {
         Ok(Some(bytes)) => Ok(bytes),

@@ -137,8 +137,12 @@ fn private(folder: &Path) -> Check {
 }
 
 async fn listeners(context: &Context, checks: &mut Vec<Check>) {
-    for address in &context.config.ssh.listen {
-        let what = format!("SSH on {address}");
+    let config = &context.config;
+    let ssh = config.ssh.listen.iter().map(|address| ("SSH", address));
+    let console = config.console.listen.iter().map(|address| ("the console", address));
+    let log = config.log.listen.iter().map(|address| ("the log for anybody", address));
+    for (what, address) in ssh.chain(console).chain(log) {
+        let what = format!("{what} on {address}");
         checks.push(match tokio::net::TcpListener::bind(address).await {
             Ok(_) => warn(&what, "nobody listens: start `sekimori serve`".into()),
             Err(fault) if fault.kind() == std::io::ErrorKind::AddrInUse => ok(&what, "is served".into()),

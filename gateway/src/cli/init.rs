@@ -365,7 +365,7 @@ mod tests {
         let made = make(&plan(&dir.path().join("gate"))).await.unwrap();
         let config = Config::read(&made.config).unwrap();
         assert_eq!(config.hospital.name, "\"引用符\" 病院");
-        assert_eq!(config.console.all_names(), ["gate.example", "localhost", "127.0.0.1"]);
+        assert_eq!(config.web_names(), ["gate.example", "localhost", "127.0.0.1"]);
         for path in [
             config.keys_dir(),
             config.master_key(),

@@ -148,6 +148,10 @@ fn told(status: &Status, context: &Context) -> String {
     if let Some(since) = status.stalled_since {
         lines.push(format!("stalled     since {}", context.show(since)));
     }
+    if let Some(address) = status.listen {
+        let when = if status.serving { "" } else { ", once `sekimori serve` runs" };
+        lines.push(format!("served      https://{address}/checkpoint, to anybody{when}"));
+    }
     for witness in &status.witnesses {
         let cosigned = match (witness.size, witness.at) {
             (Some(size), Some(at)) => format!("cosigned {size} events at {}", context.show(at)),

@@ -58,11 +58,11 @@ impl Console {
         }
     }
 
-    /// The names that a certificate is for: those configured, and the addresses that it listens on.
-    #[must_use]
-    pub fn all_names(&self) -> Vec<String> {
+    /// The names that a certificate is for: those configured, and the addresses that are listened on, here and for
+    /// readers of the log.
+    pub(super) fn all_names(&self, log: Option<SocketAddr>) -> Vec<String> {
         let mut names = self.names.clone();
-        for address in self.listen.iter().map(SocketAddr::ip) {
+        for address in self.listen.iter().chain(&log).map(SocketAddr::ip) {
             if address.is_loopback() {
                 names.push("localhost".into());
             }
@@ -99,8 +99,9 @@ mod tests {
 
     #[test]
     fn a_certificate_is_for_every_name_under_which_it_is_reached() {
-        let names = |text| read(text).unwrap().console.all_names();
+        let names = |text| read(text).unwrap().web_names();
         assert_eq!(names("listen = [\"127.0.0.1:8443\", \"[::1]:8443\"]"), ["localhost", "127.0.0.1", "::1"]);
+        assert_eq!(names("[log]\nlisten = \"192.0.2.1:8444\""), ["192.0.2.1"]);
         assert_eq!(names("listen = [\"0.0.0.0:443\"]\nnames = [\"gate.example\"]"), ["gate.example"]);
     }
 }

@@ -2,12 +2,19 @@
 
 use sekimori_audit::log::{Role, VerifierKey};
 use serde::Deserialize;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// The transparency log.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
+    /// Where anybody may read it, by HTTPS; none: it is not served. Counts from the next start.
+    pub listen: Option<SocketAddr>,
+    /// The certificate chain (PEM) for that; without one, it is as with the console.
+    pub certificate: Option<PathBuf>,
+    /// Its key (PEM).
+    pub key: Option<PathBuf>,
     /// Seconds that events may wait to be sealed; then no session starts, and the open ones end.
     pub stall_seconds: u64,
     /// Machines that cosign the log.
@@ -23,6 +30,9 @@ pub struct Log {
 impl Default for Log {
     fn default() -> Self {
         Self {
+            listen: None,
+            certificate: None,
+            key: None,
             stall_seconds: 15,
             witnesses: Vec::new(),
             witness_seconds: 60,
@@ -58,6 +68,9 @@ impl Log {
     /// # Errors
     /// The key, and what it may be.
     pub(super) fn check(&self) -> Result<(), String> {
+        if self.certificate.is_some() != self.key.is_some() {
+            return Err("log.certificate and log.key go together: give both, or neither".into());
+        }
         for (key, value) in [
             ("stall_seconds", self.stall_seconds),
             ("witness_seconds", self.witness_seconds),

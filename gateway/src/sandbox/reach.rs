@@ -54,11 +54,12 @@ impl Reach {
         for folder in own(config) {
             make(&folder)?;
         }
+        let listening = config.ssh.listen.iter().chain(&config.console.listen).chain(&config.log.listen);
         Ok(Self {
             read: reading(config, config_path),
             write: writing(config),
             sockets: vec![config.data_dir()],
-            listen: config.ssh.listen.iter().chain(&config.console.listen).map(std::net::SocketAddr::port).collect(),
+            listen: listening.map(std::net::SocketAddr::port).collect(),
         })
     }
 
@@ -128,7 +129,7 @@ fn reading(config: &Config, config_path: &Path) -> Vec<PathBuf> {
     read.extend(config_path.canonicalize().map(|path| parent(&path)));
     read.extend([config.keys_dir(), config.master_key()]);
     read.extend(std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from));
-    if let Some((certificate, key)) = config.console_certificate() {
+    for (certificate, key) in config.console_certificate().into_iter().chain(config.log_certificate()) {
         // Renewed by putting others in their place; certbot keeps links to where they lie.
         for file in [certificate, key] {
             read.extend(file.canonicalize().map(|path| parent(&path)));
@@ -197,16 +198,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_consoles_port_and_the_folders_of_its_certificate_are_in_reach() {
+    fn the_ports_for_browsers_and_readers_and_the_folders_of_their_certificates_are_in_reach() {
         let console =
             "[console]\nlisten = [\"127.0.0.1:8443\"]\ncertificate = \"/pki/a/c.pem\"\nkey = \"/pki/b/k.pem\"";
-        let config = Config::parse(&format!("[hospital]\nname = \"A\"\n{console}\n"), "/etc/sekimori".into()).unwrap();
+        let log = "[log]\nlisten = \"127.0.0.1:8444\"\ncertificate = \"/pki/c/c.pem\"\nkey = \"/pki/d/k.pem\"";
+        let text = format!("[hospital]\nname = \"A\"\n{console}\n{log}\n");
+        let config = Config::parse(&text, "/etc/sekimori".into()).unwrap();
         let read = reading(&config, Path::new("/etc/sekimori/sekimori.toml"));
-        assert!(["/pki/a", "/pki/b"].iter().all(|path| read.iter().any(|read| read == Path::new(path))), "{read:?}");
+        let all = ["/pki/a", "/pki/b", "/pki/c", "/pki/d"];
+        assert!(all.iter().all(|path| read.iter().any(|read| read == Path::new(path))), "{read:?}");
         let here = tempfile::tempdir().unwrap();
         let config = Config { folder: here.path().to_owned(), ..config };
         let reach = Reach::of_gateway(&config, &here.path().join("sekimori.toml")).unwrap();
-        assert_eq!(reach.listen, [2222, 8443]);
+        assert_eq!(reach.listen, [2222, 8443, 8444]);
     }
 
     fn config(storage: &str) -> Config {

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use sekimori_audit::event::{Event, Kind};
 use sekimori_audit::log::{Checkpoint, Reader};
 use serde::Serialize;
+use std::net::SocketAddr;
 
 /// The state of sealing in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -30,6 +31,8 @@ pub struct Status {
     pub state: State,
     /// Whether a gateway serves this data directory.
     pub serving: bool,
+    /// Where anybody may read the log while a gateway serves.
+    pub listen: Option<SocketAddr>,
     /// The number of the newest event.
     pub events: u64,
     /// What the folder's checkpoint says; `None` if it cannot be read.
@@ -100,6 +103,7 @@ impl Status {
         Ok(Self {
             state,
             serving,
+            listen: config.log.listen,
             events,
             checkpoint,
             behind: events.saturating_sub(sealed),
