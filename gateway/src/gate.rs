@@ -17,9 +17,10 @@ use sekimori_certs::ssh_ca::UserCa;
 use sekimori_policy::facts::Facts;
 use sekimori_policy::id::DeviceId;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,7 +28,7 @@ use tokio_util::task::TaskTracker;
 pub struct Gate {
     /// The runtime of what outlives a person's connection; each connection has one of its own.
     pub home: Handle,
-    config: RwLock<Arc<Config>>,
+    config: watch::Sender<Arc<Config>>,
     reconfigured: AtomicBool,
     /// State and events.
     pub store: Store,
@@ -84,7 +85,7 @@ impl Gate {
         let Parts { store, recordings, user_ca, host_ca, host_keys, passwords, instance } = parts;
         Self {
             home: Handle::current(),
-            config: RwLock::new(Arc::new(config)),
+            config: watch::Sender::new(Arc::new(config)),
             reconfigured: AtomicBool::new(false),
             store,
             recordings,
@@ -107,12 +108,18 @@ impl Gate {
     /// The configuration in force.
     #[must_use]
     pub fn config(&self) -> Arc<Config> {
-        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.config.borrow().clone()
+    }
+
+    /// The configuration in force, and each that is put in force after it.
+    #[must_use]
+    pub fn configs(&self) -> watch::Receiver<Arc<Config>> {
+        self.config.subscribe()
     }
 
     /// Puts another configuration in force (SIGHUP), and has every open session decided again on it.
     pub fn reconfigure(&self, config: Config) {
-        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        self.config.send_replace(Arc::new(config));
         self.reconfigured.store(true, Ordering::Release);
     }
 

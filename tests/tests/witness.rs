@@ -36,7 +36,12 @@ fn a_witness_cosigns_over_https_and_a_log_that_is_behind_it_raises_the_alarm() -
     let doctor = hospital.gateway.command(&["doctor"], Input::Nothing)?.text();
     ensure!(doctor.contains(&format!("FAIL  witness {NAME}: ")), "{doctor}");
 
+    // A reload is acted upon at once, however long the pause would last that it ends.
+    let mark = hospital.gateway.log.mark();
+    Witness::is_asked_every(&hospital, 3600)?;
+    hospital.gateway.log.wait_after(mark, "a witness did not cosign", PATIENCE)?;
     witness.listens(&["--tls-certificate", &pem.display().to_string(), "--tls-key", &key.display().to_string()])?;
+    Witness::is_asked_every(&hospital, 1)?;
     await_event(&hospital, "log.witness-back", "")?;
     hospital.exec(&certificate, "true", Input::Nothing)?.success()?;
     sealed.await_newest(&hospital)?;
@@ -203,10 +208,17 @@ impl Witness {
         let witness = format!("witnesses = [{{ {reached} key = \"{}\" }}]", self.key);
         let log = format!("[log]\n{witness}\nwitness_seconds = 1\nwitness_required_minutes = {required}\n");
         fs::write(&gateway.demo.config, format!("{text}\n{log}"))?;
-        let mark = gateway.log.mark();
-        gateway.signal(Signal::HUP)?;
-        gateway.log.wait_after(mark, "was read again", PATIENCE)?;
-        Ok(())
+        reload(hospital)
+    }
+
+    /// Has the gateway ask at another pace.
+    fn is_asked_every(hospital: &Hospital, seconds: u64) -> Result<()> {
+        let config = &hospital.gateway.demo.config;
+        let text = fs::read_to_string(config)?;
+        let (before, after) = text.split_once("witness_seconds = ").context("no pace")?;
+        let after = after.split_once('\n').map_or("", |(_, after)| after);
+        fs::write(config, format!("{before}witness_seconds = {seconds}\n{after}"))?;
+        reload(hospital)
     }
 
     /// Posts a request as `curl` does; returns status with type, and body.
@@ -240,6 +252,15 @@ impl Witness {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
+}
+
+/// Has the configuration read again.
+fn reload(hospital: &Hospital) -> Result<()> {
+    let gateway = &hospital.gateway;
+    let mark = gateway.log.mark();
+    gateway.signal(Signal::HUP)?;
+    gateway.log.wait_after(mark, "was read again", PATIENCE)?;
+    Ok(())
 }
 
 /// The one file of a folder with this extension.

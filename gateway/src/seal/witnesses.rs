@@ -61,15 +61,18 @@ enum Silence {
 /// Asks, again and again. Never returns.
 pub async fn ask(gate: Arc<Gate>) {
     let mut alarmed = HashSet::new();
+    let mut configs = gate.configs();
     loop {
-        let config = gate.config();
+        let config = configs.borrow_and_update().clone();
         if !config.log.witnesses.is_empty() {
             if let Err(fault) = round(&gate, &config, &mut alarmed).await {
                 tracing::error!(fault = format!("{fault:#}"), "witnesses could not be asked");
             }
             gate.sealing.witnessing.heard(newest(&config));
         }
-        tokio::time::sleep(Duration::from_secs(config.log.witness_seconds)).await;
+        // A witness that a reload names is asked at once, and at the pace that it names.
+        let pause = Duration::from_secs(config.log.witness_seconds);
+        tokio::time::timeout(pause, configs.changed()).await.ok();
     }
 }
 
