@@ -98,7 +98,25 @@ impl Due {
     }
 }
 
-/// Where recordings are sealed.
+/// Where a recording's sealing was begun.
+enum Begun {
+    Before(Sealing),
+    Now(Recording),
+    Elsewhere(PathBuf, Vec<Stored>, SessionHead),
+}
+
+impl Begun {
+    fn taken_up(self) -> Result<Sealing, RecordingError> {
+        match self {
+            Self::Before(sealing) => Ok(sealing),
+            Self::Now(recording) => Sealing::begin(&recording),
+            Self::Elsewhere(folder, told, head) => Sealing::left(&folder, &head, &told),
+        }
+    }
+}
+
+/// Where recordings are sealed. Whatever touches the disk is done at its desk: a disk that stands still must not hold up
+/// what runs here.
 struct Office {
     gate: Arc<Gate>,
     desk: Desk,
@@ -144,19 +162,18 @@ impl Office {
     }
 
     async fn go_on(&mut self, recording: &Recording) -> Result<(), Fault> {
-        let mut sealing = match self.under_way.remove(recording.folder()) {
-            Some(sealing) => sealing,
-            None => Sealing::begin(recording)?,
-        };
-        let recipients = self.gate.recordings.recipients().clone();
+        let folder = recording.folder().to_owned();
+        let begun = self.under_way.remove(&folder);
+        let (recording, recipients) = (recording.clone(), self.gate.recordings.recipients().clone());
         let (mut sealing, went_on) = self
             .at_desk(move |press| {
+                let mut sealing = begun.map_or_else(|| Sealing::begin(&recording), Ok)?;
                 let went_on = sealing.go_on(&recipients, press);
-                (sealing, went_on)
+                Ok::<_, RecordingError>((sealing, went_on))
             })
-            .await?;
+            .await??;
         let told = tell(&self.gate, &mut sealing).await;
-        self.under_way.insert(recording.folder().to_owned(), sealing);
+        self.under_way.insert(folder, sealing);
         went_on?;
         told
     }
@@ -175,23 +192,25 @@ impl Office {
     }
 
     async fn finish(&mut self, due: &Due, sealing: Option<Sealing>) -> Result<(), Fault> {
-        let mut sealing = match (sealing, &due.recording) {
-            (Some(sealing), _) => sealing,
-            (None, Some(recording)) => Sealing::begin(recording)?,
+        let begun = match (sealing, &due.recording) {
+            (Some(sealing), _) => Begun::Before(sealing),
+            (None, Some(recording)) => Begun::Now(recording.clone()),
             (None, None) => {
-                let head = head_in(&due.folder)?;
-                Sealing::left(&due.folder, &head, &told(&self.gate, &head).await?)?
+                let folder = due.folder.clone();
+                let head = self.at_desk(move |_| head_in(&folder)).await??;
+                Begun::Elsewhere(due.folder.clone(), told(&self.gate, &head).await?, head)
             }
         };
         let recipients = self.gate.recordings.recipients().clone();
         let (mut sealing, finished) = self
             .at_desk(move |press| {
-                let finished = sealing.finish(&recipients, press);
-                (sealing, finished)
+                let mut sealing = begun.taken_up()?;
+                let finished = sealing.finish(&recipients, press).and_then(|()| sealing.stored());
+                Ok::<_, RecordingError>((sealing, finished))
             })
-            .await?;
+            .await??;
         let outcome = match finished {
-            Ok(()) => tell_the_end(&self.gate, &mut sealing).await,
+            Ok(stored) => tell_the_end(&self.gate, &mut sealing, &stored).await,
             Err(fault) => Err(fault.into()),
         };
         if outcome.is_err() {
@@ -242,7 +261,7 @@ async fn tell(gate: &Gate, sealing: &mut Sealing) -> Result<(), Fault> {
 }
 
 /// Tells the log of the rest, and that this is all.
-async fn tell_the_end(gate: &Gate, sealing: &mut Sealing) -> Result<(), Fault> {
+async fn tell_the_end(gate: &Gate, sealing: &mut Sealing, stored: &[Stored]) -> Result<(), Fault> {
     tell(gate, sealing).await?;
     let head = sealing.head();
     let events = gate.store.events_of_session(head.session).await?;
@@ -251,7 +270,6 @@ async fn tell_the_end(gate: &Gate, sealing: &mut Sealing) -> Result<(), Fault> {
         // A crash came between this and taking the folder away.
         return Ok(());
     }
-    let stored = sealing.stored()?;
     let bytes: u64 = stored.iter().map(|stored| stored.place.size).sum();
     let index = stored.last().map(|stored| &stored.place.sha256);
     let detail = json!({ "files": stored.len(), "bytes": bytes, "index_sha256": index });
