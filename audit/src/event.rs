@@ -112,6 +112,12 @@ kinds! {
     Stop = "gateway.stop",
     /// The configuration was read again.
     Reload = "gateway.reload",
+    /// A gateway was made of a backup; `detail` names it.
+    Restored = "gateway.restored",
+    /// A backup was taken.
+    BackupMade = "backup.made",
+    /// A backup was checked as if a gateway were made of it.
+    BackupDrilled = "backup.drilled",
     /// The gateway serves still: once an hour, so that silence shows in the log.
     Beat = "gateway.beat",
     /// A source that nobody allows was turned away (counted, at most one event a source and minute).

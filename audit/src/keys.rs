@@ -119,9 +119,18 @@ impl Recipients {
     ///
     /// # Errors
     /// What `out` says to the header.
-    pub(crate) fn seal<W: Write>(&self, out: W) -> std::io::Result<age::stream::StreamWriter<W>> {
+    pub fn seal<W: Write>(&self, out: W) -> std::io::Result<age::stream::StreamWriter<W>> {
         let recipients: [&dyn age::Recipient; 2] = [&self.office, &self.recovery];
         Encryptor::with_recipients(recipients.into_iter()).map_err(std::io::Error::other)?.wrap_output(out)
+    }
+
+    /// The same for what only the key from the safe opens.
+    ///
+    /// # Errors
+    /// What `out` says to the header.
+    pub fn seal_to_recovery<W: Write>(&self, out: W) -> std::io::Result<age::stream::StreamWriter<W>> {
+        let recipient = std::iter::once(&self.recovery as &dyn age::Recipient);
+        Encryptor::with_recipients(recipient).map_err(std::io::Error::other)?.wrap_output(out)
     }
 }
 
@@ -196,7 +205,7 @@ impl Identities {
     ///
     /// # Errors
     /// [`RecordingError::Locked`] if it was sealed to others, [`RecordingError::Damaged`] if it is none.
-    pub(crate) fn open<R: Read>(&self, sealed: R, path: &Path) -> Result<age::stream::StreamReader<R>, RecordingError> {
+    pub fn open<R: Read>(&self, sealed: R, path: &Path) -> Result<age::stream::StreamReader<R>, RecordingError> {
         let damaged = |fault: age::DecryptError| match fault {
             age::DecryptError::NoMatchingKeys => RecordingError::Locked { path: path.to_owned() },
             fault => RecordingError::Damaged { path: path.to_owned(), format: "age file", reason: fault.to_string() },

@@ -40,6 +40,16 @@ impl MasterKey {
         Ok(key)
     }
 
+    /// A key that opens nothing, and that is gone with the process: for reading what is not sealed.
+    ///
+    /// # Errors
+    /// The system gives no randomness.
+    pub fn nobodys() -> Result<Self, CertsError> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        rand::fill(bytes.as_mut_slice()).map_err(|_| CertsError::Crypto("make a key"))?;
+        Ok(Self(bytes))
+    }
+
     /// Writes the key to a new file (0600), as after its recovery from the sheet.
     ///
     /// # Errors

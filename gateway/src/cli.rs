@@ -4,6 +4,7 @@
 //! that person and the system user at the keyboard. Exit codes: 0 done, 1 failed, 2 misused, 3 refused, 4 not found,
 //! 5 in conflict; `verify` also says 6 questions and 7 altered.
 
+mod backup;
 pub mod context;
 mod device;
 mod doctor;
@@ -65,6 +66,8 @@ enum Command {
     Init(init::Args),
     /// Serve until SIGTERM; SIGHUP reads the configuration again
     Serve,
+    /// Check a backup, or make a gateway of it where none is: the configuration comes from the backup if there is none
+    Restore(backup::RestoreArgs),
     /// Start a small hospital on loopback, with simulated equipment, to try everything
     Demo(demo::Args),
     #[command(flatten)]
@@ -122,6 +125,8 @@ enum Verb {
     /// The log of events
     #[command(subcommand)]
     Log(log::Command),
+    /// Copy everything into a folder while the gateway serves; what never changes is copied once
+    Backup(backup::Args),
     /// The certificate authorities: for sign-ins, and for devices' names
     #[command(subcommand)]
     Ca(paperwork::Ca),
@@ -158,6 +163,7 @@ fn start(cli: Cli) -> Result<(), CliError> {
             on_threads(threads, async { Ok(demo::run(args, json, held).await?) })
         }
         Command::Init(args) => on_threads(threads, init::run(args, json)),
+        Command::Restore(args) => on_threads(threads, backup::restore(args, config, json, as_person)),
         Command::Verify(args) => verify::run(&args, json),
         Command::Witness(args) => {
             diagnostics();
@@ -193,6 +199,7 @@ async fn act(verb: Verb, context: &Context) -> Result<(), CliError> {
         Verb::RecordingKey(command) => recording_key::run(command, context).await,
         Verb::Ledger(command) => ledger::run(command, context).await,
         Verb::Log(command) => log::run(command, context).await,
+        Verb::Backup(args) => backup::run(args, context).await,
         Verb::Ca(command) => paperwork::ca(command, context).await,
     }
 }

@@ -96,6 +96,7 @@ fn ready(
         "data_dir": config.data_dir().canonicalize()?,
         "config": made.config.canonicalize()?,
         "recordings_passphrase": made.office_passphrase.as_str(),
+        "recovery_sheet": made.recovery_sheet.as_str(),
         "people": people,
         "devices": devices.iter().map(DemoDevice::listing).collect::<Vec<_>>(),
     });

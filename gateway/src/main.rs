@@ -1,5 +1,6 @@
 //! Sekimori (関守): the one door through which vendors maintain a hospital's equipment from far away.
 
+mod backup;
 mod certificate;
 mod cli;
 mod config;

@@ -5,7 +5,9 @@
 //! same bytes again. What the log holds and the database contradicts is never continued. While the log cannot be
 //! written, no session opens and the open ones end ([`progress`]).
 
+pub mod compare;
 mod keys;
+mod leaves;
 pub mod progress;
 mod rotate;
 mod sealer;

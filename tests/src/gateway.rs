@@ -26,6 +26,8 @@ pub struct Demo {
     pub config: PathBuf,
     /// What opens sealed recordings.
     pub recordings_passphrase: String,
+    /// What would be in the safe.
+    pub recovery_sheet: String,
     /// Who is there.
     pub people: Vec<DemoPerson>,
     /// The simulated equipment.

@@ -284,6 +284,6 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// The opening time in the comment under the header of recordings of ours.
-fn precise_opening(line: &[u8]) -> Option<DateTime<Utc>> {
+pub(crate) fn precise_opening(line: &[u8]) -> Option<DateTime<Utc>> {
     std::str::from_utf8(line).ok()?.strip_prefix("# sekimori 1: ")?.rsplit(' ').next()?.parse().ok()
 }

@@ -5,7 +5,7 @@
 
 use super::cast::{Cast, CastReader, Happening};
 use super::escape::{Parser, Token};
-use super::index::{Index, next_line_of};
+use super::index::{ChannelSummary, Index, next_line_of};
 use super::lines::LineReader;
 use super::source::Source;
 use crate::error::RecordingError;
@@ -36,19 +36,23 @@ pub fn transcript(
     index: &Index,
     mut each: impl FnMut(TranscriptLine) -> Result<(), RecordingError>,
 ) -> Result<(), RecordingError> {
-    for summary in &index.channels {
-        let channel = summary.channel;
-        let mut lines = |at, text| each(TranscriptLine { at, channel, text });
-        match summary.kind {
-            ChannelKind::Terminal => {
-                of_cast(CastReader::of(&index.source, &format!("{channel:05}.cast"))?, &mut lines)?;
-            }
-            ChannelKind::Exec => of_exec(&index.source, channel, &mut lines)?,
-            ChannelKind::Sftp => of_lines(&index.source, &format!("{channel:05}.sftp.jsonl"), &mut lines)?,
-            ChannelKind::Forward => of_lines(&index.source, &format!("{channel:05}.forward.jsonl"), &mut lines)?,
-        }
+    index.channels.iter().try_for_each(|summary| of_channel(index, summary, &mut each))
+}
+
+/// The same of one channel.
+pub(super) fn of_channel(
+    index: &Index,
+    summary: &ChannelSummary,
+    each: &mut impl FnMut(TranscriptLine) -> Result<(), RecordingError>,
+) -> Result<(), RecordingError> {
+    let (source, channel) = (&index.source, summary.channel);
+    let mut lines = |at, text| each(TranscriptLine { at, channel, text });
+    match summary.kind {
+        ChannelKind::Terminal => of_cast(CastReader::of(source, &format!("{channel:05}.cast"))?, &mut lines),
+        ChannelKind::Exec => of_exec(source, channel, &mut lines),
+        ChannelKind::Sftp => of_lines(source, &format!("{channel:05}.sftp.jsonl"), &mut lines),
+        ChannelKind::Forward => of_lines(source, &format!("{channel:05}.forward.jsonl"), &mut lines),
     }
-    Ok(())
 }
 
 /// Prints the text of one terminal, without times.
@@ -175,7 +179,7 @@ fn told(transfer: &Transfer) -> String {
 
 /// Output on its way to lines.
 #[derive(Default)]
-struct Stripped {
+pub(crate) struct Stripped {
     parser: Parser,
     line: String,
     began: Option<DateTime<Utc>>,
@@ -183,7 +187,8 @@ struct Stripped {
 }
 
 impl Stripped {
-    fn add(&mut self, at: DateTime<Utc>, shown: &str) {
+    /// More was shown.
+    pub(crate) fn add(&mut self, at: DateTime<Utc>, shown: &str) {
         let Self { parser, line, began, ready } = self;
         parser.feed(shown, |token| {
             let end = match token {
@@ -212,9 +217,15 @@ impl Stripped {
         });
     }
 
-    fn end(&mut self, at: DateTime<Utc>) {
+    /// Nothing more comes.
+    pub(crate) fn end(&mut self, at: DateTime<Utc>) {
         self.began.get_or_insert(at);
         finish_line(&mut self.line, &mut self.began, &mut self.ready);
+    }
+
+    /// Hands over the lines that have ended.
+    pub(crate) fn take(&mut self, mut take: impl FnMut(DateTime<Utc>, String)) {
+        self.ready.drain(..).for_each(|(at, text)| take(at, text));
     }
 
     fn give_out(&mut self, take: &mut Taker<'_>) -> Result<(), RecordingError> {

@@ -39,6 +39,8 @@ pub enum Command {
         /// The folder that is carried, as on a USB stick
         folder: PathBuf,
     },
+    /// Compare every event of the database with its entry in the log: exit code 7 if one differs
+    Compare,
     /// Print the newest checkpoint for paper: as text that can be typed back, and as a QR
     Checkpoint,
     /// Change the log's signing key: the old one introduces the next; prints the line for the file of verifier keys
@@ -68,10 +70,26 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::List { since, kind, person, limit } => list(context, since, kind, person, limit).await,
         Command::Status => status(context).await,
         Command::Carry { folder } => carry::run(&folder, context).await,
+        Command::Compare => compare(context).await,
         Command::Checkpoint => checkpoint::run(context),
         Command::RotateKey => rotate_key(context).await,
         Command::Where => places(context),
     }
+}
+
+/// Says whether the database holds what the log sealed.
+async fn compare(context: &Context) -> Result<(), CliError> {
+    context.authority(Act::ReadLog).await?;
+    let compared = seal::compare::compare(context.store().await?, &context.config.log_dir()).await;
+    let compared = compared.map_err(|fault| CliError::Failed(format!("{fault:#}")))?;
+    output::one(context, &compared, || {
+        let named = compared.differing.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+        match compared.differ {
+            0 => format!("{} events are as the log sealed them; {} wait", compared.events, compared.waiting),
+            count => format!("{count} of {} events differ from what the log sealed: {named}", compared.events),
+        }
+    })?;
+    if compared.agrees() { Ok(()) } else { Err(CliError::Verdict { code: 7 }) }
 }
 
 async fn list(

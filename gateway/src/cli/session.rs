@@ -1,5 +1,6 @@
 //! Verbs about sessions: list, show, cut. Looking at recordings is in `viewing`.
 
+mod search;
 pub mod unlock;
 mod viewing;
 
@@ -68,6 +69,32 @@ pub enum Command {
         #[command(flatten)]
         unlock: Unlock,
     },
+    /// Find words in what was shown, run and transferred; each result says how to open it at its moment
+    Search {
+        /// Words that all have to stand in one line; case and width do not matter
+        #[arg(required = true)]
+        words: Vec<String>,
+        /// Only in this person's sessions
+        #[arg(long)]
+        person: Option<PersonId>,
+        /// Only on this device
+        #[arg(long)]
+        device: Option<DeviceId>,
+        /// Only in this vendor's
+        #[arg(long)]
+        vendor: Option<VendorId>,
+        /// Only in sessions opened since
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// At most in so many sessions, the newest
+        #[arg(long, default_value_t = 1000)]
+        sessions: u32,
+        /// Only in commands, files and hashes, which needs no passphrase
+        #[arg(long)]
+        known: bool,
+        #[command(flatten)]
+        unlock: Unlock,
+    },
     /// Write the whole recording as a tar file, sealed as it is, after checking every byte of it
     Export {
         /// The session's ID
@@ -122,6 +149,11 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Replay { id, channel, speed, idle_limit, at, text, unlock } => {
             let how = viewing::How { channel, speed, idle_limit, at, text };
             viewing::replay(&id, how, &unlock, context).await
+        }
+        Command::Search { words, person, device, vendor, since, sessions, known, unlock } => {
+            let since = since.map(|text| context.time(&text)).transpose()?;
+            let filter = SessionFilter { live: false, person, device, vendor, since, limit: Some(sessions) };
+            search::run(&words, &filter, (!known).then_some(&unlock), context).await
         }
         Command::Export { id, out, opened: false, .. } => viewing::export(&id, &out, context).await,
         Command::Export { id, out, opened: true, unlock } => viewing::export_opened(&id, &out, &unlock, context).await,

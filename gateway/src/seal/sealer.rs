@@ -3,27 +3,20 @@
 //! An event that introduces the log's next key is a batch by itself: it is sealed under the old key and the new one.
 
 use super::keys;
+use super::leaves::{self, Leaves};
 use super::progress::{self, Progress};
 use crate::config::Config;
-use crate::store::{Store, StoreError, Unsealed};
+use crate::store::{Store, StoreError};
 use anyhow::Context as _;
-use sekimori_audit::event::{Event, Kind};
-use sekimori_audit::log::leaf::{KEY_ROTATED, SEGMENT};
-use sekimori_audit::log::{Checkpoint, Hash, Leaf, LogError, Reader, SigningKey, Writer};
+use sekimori_audit::event::Kind;
+use sekimori_audit::log::{Checkpoint, Leaf, LogError, Reader, SigningKey, Writer};
 use sekimori_certs::log_key::LogKey;
-use std::collections::HashMap;
 use std::path::PathBuf;
-use uuid::Uuid;
 
 /// Events sealed as one batch.
 const BATCH: u32 = 1000;
-/// Sessions whose numbers are kept in memory; others are counted in the database when they go on.
-const MOST_NUMBERS: usize = 10_000;
 /// How many of the newest starts and beats are looked through for one of this log: gateways may share a database.
 const MOST_GATEWAYS: u32 = 64;
-
-/// The kind of the leaf over an event that introduces a key of another log: gateways may share a database.
-const OTHER_KEY_ROTATED: &str = "log.other-key-rotated";
 
 /// What is appended next.
 enum Batch {
@@ -42,8 +35,7 @@ pub struct Sealer {
     keys: Vec<LogKey>,
     /// The newest checkpoint that is known of: a folder that fell behind it, or is gone, is not continued.
     known: Checkpoint,
-    /// The last number of each session and, under `None`, of the events of no session.
-    numbers: HashMap<Option<Uuid>, u64>,
+    leaves: Leaves,
 }
 
 impl Sealer {
@@ -57,7 +49,8 @@ impl Sealer {
         let name = keys.first().map(|key| key.name.clone()).unwrap_or_default();
         let known = known(store, &name).await?;
         let (config, folder) = (config.clone(), config.log_dir());
-        let mut sealer = Self { config, folder, writer: None, keys, known, numbers: HashMap::new() };
+        let leaves = Leaves::of(&known.origin);
+        let mut sealer = Self { config, folder, writer: None, keys, known, leaves };
         let writer = sealer.reopened().await?;
         sealer.known = writer.checkpoint();
         let sealed = i64::try_from(writer.size()).context("the log is longer than any database")?;
@@ -67,7 +60,7 @@ impl Sealer {
             let event = events.first().with_context(|| {
                 format!("the log in {folder} seals {sealed} events, and the database does not hold the last: restore the newer database")
             })?;
-            let leaf = sealer.leaf(store, event).await?;
+            let leaf = sealer.leaves.of_event(store, event).await?;
             let entry = Reader::open(&sealer.folder)?.entry(writer.size() - 1)?;
             anyhow::ensure!(
                 entry == Some(leaf.encode()),
@@ -95,7 +88,7 @@ impl Sealer {
             Some(writer) => writer,
             None => {
                 progress.waits();
-                self.numbers.clear();
+                self.leaves.forget();
                 self.reopened().await.inspect_err(told)?
             }
         };
@@ -105,7 +98,7 @@ impl Sealer {
             Ok(batch) => batch,
             Err(fault) => {
                 self.writer = Some(writer);
-                self.numbers.clear();
+                self.leaves.forget();
                 // An event that is missing, or a key, will not come by itself.
                 if !matches!(fault.downcast_ref(), Some(StoreError::Database(_) | StoreError::Silent)) {
                     progress.failed(format!("{fault:#}"));
@@ -138,19 +131,16 @@ impl Sealer {
     }
 
     async fn next_batch(&mut self, store: &Store, sealed: i64) -> anyhow::Result<Batch> {
-        if self.numbers.len() > MOST_NUMBERS {
-            self.numbers.clear();
-        }
         let events = store.events_to_seal(sealed, BATCH).await?;
         let mut leaves = Vec::with_capacity(events.len());
         for event in &events {
-            match introduced(event, &self.known.origin) {
+            match leaves::introduced(event, &self.known.origin) {
                 Some(_) if !leaves.is_empty() => return Ok(Batch::Leaves(leaves, true)),
                 Some(text) => {
                     let next = self.key(&text)?;
-                    return Ok(Batch::Rotation(self.leaf(store, event).await?, next));
+                    return Ok(Batch::Rotation(self.leaves.of_event(store, event).await?, next));
                 }
-                None => leaves.push(self.leaf(store, event).await?),
+                None => leaves.push(self.leaves.of_event(store, event).await?),
             }
         }
         let more = leaves.len() >= usize::try_from(BATCH)?;
@@ -173,55 +163,11 @@ impl Sealer {
         keys::hand_over(&self.config, self.keys.get(..introduced).unwrap_or_default())
     }
 
-    async fn leaf(&mut self, store: &Store, event: &Unsealed) -> Result<Leaf, StoreError> {
-        let number = match self.numbers.get(&event.session) {
-            Some(last) => last + 1,
-            None => store.number_within(event.session, event.seq).await?,
-        };
-        self.numbers.insert(event.session, number);
-        if event.kind == KEY_ROTATED {
-            let own = introduced(event, &self.known.origin);
-            return Ok(match own {
-                // Whoever holds the keys can check it alone: no salt, and nothing but the key's text.
-                Some(text) => Leaf::of_bytes(KEY_ROTATED, None, number, event.at, text.as_bytes()),
-                None => Leaf::of_event(OTHER_KEY_ROTATED, None, number, event.at, &event.salt, &event.body),
-            });
-        }
-        if event.kind == SEGMENT {
-            return segment(event, number);
-        }
-        Ok(Leaf::of_event(&event.kind, event.session, number, event.at, &event.salt, &event.body))
-    }
-
     async fn reopened(&self) -> Result<Writer, LogError> {
         let keys = self.keys.iter().map(keys::signing).collect::<Result<_, _>>()?;
         let (folder, known) = (self.folder.clone(), self.known.clone());
         blocking(move || Writer::open(&folder, keys, Some(&known))).await
     }
-}
-
-/// The leaf of a segment: its body is what lies sealed in the recording, as the event says.
-fn segment(event: &Unsealed, number: u64) -> Result<Leaf, StoreError> {
-    let damaged = |reason: &str| StoreError::damaged("event", event.seq, reason);
-    let told: Event = serde_json::from_str(&event.body).map_err(|fault| damaged(&fault.to_string()))?;
-    let length = told.detail.get("size").and_then(serde_json::Value::as_u64);
-    let hash = told.detail.get("sha256").and_then(serde_json::Value::as_str).and_then(Hash::from_hex);
-    match (length, hash) {
-        (Some(length), Some(hash)) => {
-            Ok(Leaf { kind: event.kind.clone(), session: event.session, number, time: event.at, length, hash })
-        }
-        _ => Err(damaged("it names no size and hash of a segment")),
-    }
-}
-
-/// The verifier key that an event introduces to the log of this name.
-fn introduced(event: &Unsealed, origin: &str) -> Option<String> {
-    if event.kind != KEY_ROTATED {
-        return None;
-    }
-    let body = serde_json::from_str::<serde_json::Value>(&event.body).ok()?;
-    let text = body.pointer("/detail/key")?.as_str()?;
-    (text.split('+').next() == Some(origin)).then(|| text.to_owned())
 }
 
 /// The newest checkpoint of a log that the database knows of.

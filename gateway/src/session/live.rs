@@ -115,6 +115,8 @@ fn changes_facts(kind: Kind) -> bool {
             | Kind::Start
             | Kind::Stop
             | Kind::Reload
+            | Kind::BackupMade
+            | Kind::BackupDrilled
             | Kind::SourceRefused
             | Kind::SignIn
             | Kind::SignInFailed

@@ -8,11 +8,12 @@ use super::turns::{PATIENCE, Pool, Turn, Turns};
 use crate::config::Database;
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
+use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow, PgSslMode};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Postgres, Row as _, Sqlite, Transaction};
+use sqlx::{ConnectOptions, Connection as _, Postgres, Row as _, Sqlite, Transaction};
 use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr;
@@ -77,6 +78,18 @@ impl Db {
         Ok(touched)
     }
 
+    /// Copies a SQLite database into a file, as it is at this moment, while others read and write.
+    pub(super) async fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        let Pools::Sqlite { readers, .. } = &self.pools else {
+            return Err(sqlx::Error::Configuration("only SQLite is copied like this".into()).into());
+        };
+        // A connection of its own: the copy is the one thing that readers may write.
+        let mut connection = readers.acquire().await?.detach();
+        sqlx::query("PRAGMA query_only = OFF").execute(&mut connection).await?;
+        sqlx::query("VACUUM INTO ?").bind(path.display().to_string()).execute(&mut connection).await?;
+        Ok(connection.close().await?)
+    }
+
     /// Lets go of every connection.
     pub(super) async fn close(&self) {
         match &self.pools {
@@ -92,6 +105,13 @@ impl Db {
     }
 }
 
+/// What all pools have in common. No connection is closed for its age: the task that does it counts the idle ones, and a
+/// race in sqlx (its issue 3645) makes that count wrap, so that the task spins for ever and takes a thread of the runtime
+/// along with whoever had to be woken on it.
+fn pool<DB: sqlx::Database>() -> PoolOptions<DB> {
+    PoolOptions::new().acquire_timeout(PATIENCE).idle_timeout(None).max_lifetime(None)
+}
+
 async fn connect_sqlite(path: &Path) -> Result<Pools, StoreError> {
     if !path.is_file() {
         return Err(StoreError::NotCreated { place: path.display().to_string() });
@@ -105,12 +125,9 @@ async fn connect_sqlite(path: &Path) -> Result<Pools, StoreError> {
         .pragma("temp_store", "MEMORY")
         .busy_timeout(PATIENCE)
         .disable_statement_logging();
-    let writer =
-        SqlitePoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).connect_with(options.clone()).await?;
-    let readers = SqlitePoolOptions::new()
-        .max_connections(READERS)
-        .acquire_timeout(PATIENCE)
-        .connect_lazy_with(options.pragma("query_only", "ON"));
+    let pool: SqlitePoolOptions = pool();
+    let writer = pool.clone().max_connections(1).connect_with(options.clone()).await?;
+    let readers = pool.max_connections(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
     Ok(Pools::Sqlite { readers, writer })
 }
 
@@ -164,7 +181,7 @@ async fn connect_postgres(url: &str, ca: Option<&Path>) -> Result<Pools, StoreEr
         }
         None => {}
     }
-    let pool = PgPoolOptions::new().acquire_timeout(PATIENCE);
+    let pool: PgPoolOptions = pool();
     let writer = pool.clone().max_connections(1).connect_with(options.clone()).await?;
     let readers = pool.max_connections(READERS).connect_lazy_with(options);
     Ok(Pools::Postgres { readers, writer })

@@ -51,6 +51,7 @@ use db::Db;
 use facts::AllowedSources;
 use sekimori_audit::event::Event;
 use sekimori_certs::secret::MasterKey;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// The store. Clones share one set of connections.
@@ -78,6 +79,26 @@ impl Store {
         let store = Self::around(db, key);
         schema::check_key(&store).await?;
         Ok(store)
+    }
+
+    /// Opens a database to read its events, without the master key: what is sealed in it stays sealed.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_without_key(database: &Database) -> Result<Self, StoreError> {
+        let what = || "the database without its key".to_owned();
+        let key = MasterKey::nobodys().map_err(|source| StoreError::Sealed { what: what(), source })?;
+        let db = Db::connect(database).await?;
+        schema::bring_up(&db, database).await?;
+        Ok(Self::around(db, key))
+    }
+
+    /// Copies a SQLite database, as it is at this moment, into a file that does not exist.
+    ///
+    /// # Errors
+    /// The database's own failure.
+    pub async fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        self.inner.db.copy_to(path).await
     }
 
     /// Makes the database (a SQLite file with mode 0600; the PostgreSQL database must exist and be empty), remembers

@@ -6,6 +6,7 @@
 //! | member | content |
 //! |---|---|
 //! | `SESSION/00001.cast.000001.zst.age` | the first piece of `00001.cast`; joined in order they are the member |
+//! | `SESSION/00001.txt.000001.zst.age` | the text of a terminal without control sequences, for people and for searching ([`words`]) |
 //! | `SESSION/manifest.json.000001.zst.age` | who, what, and the SHA-256 of every member as it was before sealing |
 //! | `SESSION/index.json` | in clear and last: where each piece is, its size and SHA-256 as stored ([`SealedIndex`]) |
 //!
@@ -25,6 +26,7 @@ mod container;
 mod cut;
 pub(crate) mod screen;
 mod sealing;
+pub(crate) mod words;
 
 use super::journal::KEY;
 use super::member::hex;

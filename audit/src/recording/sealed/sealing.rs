@@ -6,6 +6,7 @@
 
 use super::container::{Container, Press, read_index};
 use super::cut::{BYTES, Cutter, Take};
+use super::words::{self, Words};
 use super::{INDEX, Piece, Place, SEALED_VERSION, SealedIndex, SealedMember, Stored, sealed_path};
 use crate::error::RecordingError;
 use crate::keys::Recipients;
@@ -41,6 +42,8 @@ struct Member {
     /// Its number in the index.
     number: usize,
     cutter: Cutter,
+    /// A terminal's text.
+    words: Words,
     /// Where its journal goes on.
     mark: Mark,
     /// Since when something waits.
@@ -208,10 +211,38 @@ impl Sealing {
             let piece = Piece { place: Place::default(), journal: false, start: cut.start, micros: cut.micros };
             self.untold.push(self.container.add(member.number, piece, end, sealed)?);
             member.cutter.took(&cut, &press.room, more);
+            if cut.micros.is_some() {
+                member.words.add(&press.room);
+            }
             member.mark = source.mark();
             *left = left.saturating_sub(press.room.len() as u64);
         }
         member.waits = None;
+        if take == Take::All {
+            member.words.end();
+        }
+        self.seal_words(&found.name, recipients, press)
+    }
+
+    /// Seals the text of what was sealed of a terminal.
+    fn seal_words(&mut self, name: &str, recipients: &Recipients, press: &mut Press) -> Result<(), RecordingError> {
+        let Self { container, untold, members, .. } = self;
+        let Some((words, name)) = members.get_mut(name).map(|member| &mut member.words).zip(words::name_of(name))
+        else {
+            return Ok(());
+        };
+        if words.waiting.is_empty() {
+            return Ok(());
+        }
+        press.room.clear();
+        press.room.extend_from_slice(words.waiting.as_bytes());
+        let sealed = press.seal("", recipients).map_err(RecordingError::storage("seal into", container.path()))?;
+        let (start, end) = (words.given, words.given + words.waiting.len() as u64);
+        let piece = Piece { place: Place::default(), journal: false, start, micros: None };
+        let number = number_of(&mut container.index, &name);
+        untold.push(container.add(number, piece, end, sealed)?);
+        words.given = end;
+        words.waiting = String::new();
         Ok(())
     }
 
@@ -242,7 +273,7 @@ impl Sealing {
 
 impl Member {
     fn new(number: usize, name: &str) -> Self {
-        Self { number, cutter: Cutter::of(name), mark: Mark::default(), waits: None }
+        Self { number, cutter: Cutter::of(name), words: Words::default(), mark: Mark::default(), waits: None }
     }
 
     /// What of its journal should be sealed now.

@@ -1,0 +1,68 @@
+//! Words are found in what was shown, run and transferred, and each result opens at its moment.
+
+use anyhow::{Context, Result, ensure};
+use sekimori_tests::{Database, Hospital, Input, PATIENCE, Terminal, at};
+use serde_json::Value;
+use std::fs;
+
+#[test]
+fn words_are_found_and_open_at_their_moment() -> Result<()> {
+    let hospital = Hospital::open(Database::Sqlite)?;
+    let certificate = hospital.sign_in()?;
+    let mut terminal = hospital.shell(hospital.carried(&certificate))?;
+    terminal.ask("echo befo''re\r", "before")?;
+    terminal.ask("sleep 2; printf '\\033[31mｻｰﾊﾞ\\033[0m を RESTA''RT\\n'\r", "RESTART")?;
+    terminal.ask("exit\r", "")?;
+    let session = hospital.closed_session()?;
+    hospital.sealed(&session.id)?;
+    hospital.exec(&certificate, "echo run-by-name >/tmp/out; cat /tmp/out", Input::Nothing)?.success()?;
+    for session in hospital.all_closed()? {
+        hospital.sealed(&session.id)?;
+    }
+
+    // As people mean words: without case, and half-width is full-width.
+    let found = search(&hospital, &["サーバ", "restart"])?;
+    let [found] = found.as_slice() else { anyhow::bail!("not one result: {found:?}") };
+    ensure!(at(found, "/text") == "ｻｰﾊﾞ を RESTART" && at(found, "/session") == session.id.as_str(), "{found}");
+    let open = at(found, "/open").as_str().context("no way to open it")?;
+    let words: Vec<_> = open.split(' ').skip(1).collect();
+    let moment = words.last().and_then(|seconds| seconds.parse::<u64>().ok()).context("no moment")?;
+    ensure!(moment >= 2, "{open}");
+    let passphrase = hospital.gateway.passphrase_file();
+    let play = [&["--as", &hospital.auditor], words.as_slice(), &["--passphrase-file", &passphrase]].concat();
+    let played = Terminal::start(&hospital.gateway.prepared(&play), 80, 24)?;
+    played.screen.wait_for("RESTART", PATIENCE)?;
+
+    // What the database knows takes no passphrase.
+    let known = ["session", "search", "run-by-name", "--known"];
+    let found = hospital.gateway.act(&hospital.auditor, &known)?;
+    ensure!(at(&found, "/0/open").as_str().is_some_and(|open| open.starts_with("sekimori session show ")), "{found}");
+    ensure!(search(&hospital, &["never", "shown"])?.is_empty());
+    // Who looked for what is on record; the engineer finds nothing.
+    let events = hospital.events("recording.viewed")?;
+    let searched = events.iter().filter(|event| at(event, "/detail/how") == "search");
+    ensure!(searched.clone().count() == 3 && searched.clone().any(|event| at(event, "/detail/words/1") == "restart"));
+    hospital.gateway.refused(&hospital.engineer.id, &known)?;
+    Ok(())
+}
+
+/// The text of a terminal is a member that stock tools open, and an export holds it.
+#[test]
+fn the_text_of_a_terminal_is_exported_with_it() -> Result<()> {
+    let hospital = Hospital::open(Database::Sqlite)?;
+    let certificate = hospital.sign_in()?;
+    let mut terminal = hospital.shell(hospital.carried(&certificate))?;
+    terminal.ask("printf '\\033[31mre''d\\033[0m words\\n'\r", "words")?;
+    terminal.ask("exit\r", "")?;
+    let session = hospital.closed_session()?;
+    let text = fs::read_to_string(hospital.member(&session, ".txt")?)?;
+    ensure!(text.lines().any(|line| line.ends_with("Z  red words")) && !text.contains('\u{1b}'), "{text}");
+    Ok(())
+}
+
+fn search(hospital: &Hospital, words: &[&str]) -> Result<Vec<Value>> {
+    let passphrase = hospital.gateway.passphrase_file();
+    let search = [&["session", "search"], words, &["--passphrase-file", &passphrase]].concat();
+    let found = hospital.gateway.act(&hospital.auditor, &search)?;
+    Ok(found.as_array().context("no list")?.clone())
+}
