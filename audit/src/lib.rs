@@ -1,5 +1,6 @@
 //! What happened, and what exists: events, the log that seals them, recordings, replay, the device ledger.
 
+pub mod bundle;
 pub mod error;
 pub mod event;
 pub mod keys;

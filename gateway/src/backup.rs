@@ -103,7 +103,7 @@ pub enum BackupError {
     #[error(transparent)]
     Recording(#[from] RecordingError),
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(Box<StoreError>),
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
 }
@@ -116,6 +116,12 @@ impl BackupError {
 
     fn unusable(path: &Path, reason: impl ToString) -> Self {
         Self::Unusable { path: path.to_owned(), reason: reason.to_string() }
+    }
+}
+
+impl From<StoreError> for BackupError {
+    fn from(fault: StoreError) -> Self {
+        Self::Store(Box::new(fault))
     }
 }
 

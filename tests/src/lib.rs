@@ -6,6 +6,7 @@
 
 mod asyncssh;
 mod browser;
+mod bundle;
 mod chromium;
 mod codes;
 mod footprint;
@@ -28,6 +29,7 @@ mod wire;
 mod workstation;
 
 pub use browser::{Browser, Page};
+pub use bundle::Bundle;
 pub use chromium::{Look, busy, look_at_the_console};
 pub use codes::Codes;
 pub use footprint::Footprint;

@@ -25,7 +25,7 @@ fn whoever_mirrors_the_log_verifies_it_without_the_gateway() -> Result<()> {
     ensure!(copied.size()? > 256 && mirror.join("tile/0/000").is_file(), "the log has no full tile");
     let report = copied.is_intact(&hospital, &[&anchor])?;
     ensure!(at(&report, "/entries").as_u64() == Some(copied.size()?), "{report:#}");
-    aics_tlog(&copied)?;
+    aics_tlog(&reader, &sealed.keys, &anchor)?;
 
     // A part is in the full one when it is full, and what no checkpoint covers is not there.
     for (path, status) in [
@@ -148,21 +148,25 @@ fn more_events_than_a_tile_holds(hospital: &Hospital) -> Result<()> {
     Ok(())
 }
 
-/// `aics-tlog`, where there is a Python for it, reads the mirror's tiles and signatures.
-fn aics_tlog(sealed: &SealedLog) -> Result<()> {
+/// `aics-tlog`, where there is a Python for it, needs no mirror: it reads the log at its address.
+fn aics_tlog(reader: &Reader, keys: &Path, anchor: &Path) -> Result<()> {
     let verifiers = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/verifiers");
     if verifiers.join("no-aics-tlog").exists() {
         return Ok(());
     }
-    let keys = fs::read_to_string(&sealed.keys)?;
+    let keys = fs::read_to_string(keys)?;
     let key = keys.lines().last().context("no key")?;
     let origin = key.split('+').next().unwrap_or_default();
-    let checkpoint = sealed.log.join("checkpoint");
-    for (verb, more) in [("verify-checkpoint", None), ("verify-consistency", Some(&checkpoint))] {
+    let entry = anchor.with_file_name("first.leaf");
+    reader.first_entry(&entry)?;
+    for (verb, more) in [
+        ("verify-checkpoint", &[][..]),
+        ("verify-consistency", &[Path::new("--old-checkpoint"), anchor]),
+        ("verify-inclusion", &[Path::new("--leaf"), &entry, Path::new("--index"), Path::new("0")]),
+    ] {
         let mut command = Command::new(verifiers.join("aics-tlog/bin/aics-tlog"));
-        command.args([verb, "--log-key", key, "--origin", origin, "--tiles"]).arg(&sealed.log);
-        command.args(more.iter().flat_map(|old| [Path::new("--old-checkpoint"), old]));
-        run(&mut command, Input::Nothing, PATIENCE)?.success().context(verb)?;
+        command.env("SSL_CERT_FILE", &reader.ca).args([verb, "--log-key", key, "--origin", origin]).args(more);
+        run(command.args(["--tiles", &reader.url("")]), Input::Nothing, PATIENCE)?.success().context(verb)?;
     }
     Ok(())
 }
@@ -218,6 +222,14 @@ impl Reader {
         let headers = lines.filter_map(|line| line.split_once(": "));
         let headers = headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect();
         Ok(Answer { status, headers, body: output.stdout })
+    }
+
+    /// Fetches the first entry of the log into a file.
+    fn first_entry(&self, file: &Path) -> Result<()> {
+        let bundle = self.asks(&[], "/tile/entries/000")?.body;
+        let (length, behind) = bundle.split_first_chunk::<2>().context("no entry")?;
+        fs::write(file, behind.get(..u16::from_be_bytes(*length).into()).context("a bundle is cut short")?)?;
+        Ok(())
     }
 
     /// The size that the checkpoint names.

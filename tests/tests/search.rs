@@ -3,7 +3,6 @@
 use anyhow::{Context, Result, ensure};
 use sekimori_tests::{Database, Hospital, Input, PATIENCE, Terminal, at};
 use serde_json::Value;
-use std::fs;
 
 #[test]
 fn words_are_found_and_open_at_their_moment() -> Result<()> {
@@ -43,20 +42,6 @@ fn words_are_found_and_open_at_their_moment() -> Result<()> {
     let searched = events.iter().filter(|event| at(event, "/detail/how") == "search");
     ensure!(searched.clone().count() == 3 && searched.clone().any(|event| at(event, "/detail/words/1") == "restart"));
     hospital.gateway.refused(&hospital.engineer.id, &known)?;
-    Ok(())
-}
-
-/// The text of a terminal is a member that stock tools open, and an export holds it.
-#[test]
-fn the_text_of_a_terminal_is_exported_with_it() -> Result<()> {
-    let hospital = Hospital::open(Database::Sqlite)?;
-    let certificate = hospital.sign_in()?;
-    let mut terminal = hospital.shell(hospital.carried(&certificate))?;
-    terminal.ask("printf '\\033[31mre''d\\033[0m words\\n'\r", "words")?;
-    terminal.ask("exit\r", "")?;
-    let session = hospital.closed_session()?;
-    let text = fs::read_to_string(hospital.member(&session, ".txt")?)?;
-    ensure!(text.lines().any(|line| line.ends_with("Z  red words")) && !text.contains('\u{1b}'), "{text}");
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use sekimori_tests::{
-    Database, Hospital, Input, PATIENCE, Running, SealedLog, Transcript, at, free_port, run, sekimori,
+    Bundle, Database, Hospital, Input, PATIENCE, Running, SealedLog, Transcript, at, free_port, run, sekimori,
 };
 use serde_json::Value;
 use std::fs;
@@ -44,6 +44,7 @@ fn a_witness_cosigns_over_https_and_a_log_that_is_behind_it_raises_the_alarm() -
     Witness::is_asked_every(&hospital, 1)?;
     await_event(&hospital, "log.witness-back", "")?;
     hospital.exec(&certificate, "true", Input::Nothing)?.success()?;
+    await_event(&hospital, "recording.sealed", "")?;
     sealed.await_newest(&hospital)?;
     let size = sealed.size()?;
     witness.await_size(&hospital, size)?;
@@ -55,6 +56,10 @@ fn a_witness_cosigns_over_https_and_a_log_that_is_behind_it_raises_the_alarm() -
     let (log, keys) = (sealed.log.display().to_string(), sealed.keys.display().to_string());
     let verify = ["verify", "--log", &log, "--keys", &keys, "--quorum", "1"];
     hospital.gateway.command(&verify, Input::Nothing)?.success().context("its cosignature does not count")?;
+    // An outsider sees it as well, in the evidence of a session.
+    let bundle = Bundle::of(&hospital, &hospital.closed_session()?, &[])?;
+    let said = bundle.verified(&["--keys", &keys])?.success()?.text();
+    ensure!(said.contains(&format!("cosigned by {NAME} at ")), "{said}");
 
     // The whole data directory is put back to an earlier state, database and all: nothing on this machine shows it.
     hospital.gateway.kill()?;

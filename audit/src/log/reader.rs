@@ -30,8 +30,13 @@ impl Reader {
     pub fn open(root: &Path) -> Result<Self, LogError> {
         let bytes = read(root, &Resource::Checkpoint.path())?
             .ok_or_else(|| LogError::malformed("log", format!("{} holds no checkpoint", root.display())))?;
-        let (checkpoint, _) = Checkpoint::parse(&bytes)?;
-        let note = String::from_utf8(bytes).map_err(|_| LogError::malformed("checkpoint", "it is not UTF-8"))?;
+        Self::of(root, bytes)
+    }
+
+    /// The state of an older checkpoint of this log.
+    pub(crate) fn of(root: &Path, note: Vec<u8>) -> Result<Self, LogError> {
+        let (checkpoint, _) = Checkpoint::parse(&note)?;
+        let note = String::from_utf8(note).map_err(|_| LogError::malformed("checkpoint", "it is not UTF-8"))?;
         Ok(Self { root: root.to_owned(), checkpoint, note, tiles: HashMap::new() })
     }
 

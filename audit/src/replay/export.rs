@@ -35,23 +35,37 @@ pub struct Exported {
 /// far is then no export. Otherwise [`RecordingError::Storage`], [`RecordingError::Damaged`] or
 /// [`RecordingError::Locked`].
 pub fn export(source: impl Into<Source>, out: impl Write) -> Result<Exported, RecordingError> {
+    let source = source.into();
+    let session = open(&source)?.head.session.to_string();
+    let mut tar = Builder::new(out);
+    let exported = export_below(&source, &mut tar, &session)?;
+    tar.into_inner().and_then(|mut out| out.flush()).map_err(to_archive)?;
+    Ok(exported)
+}
+
+/// The same into a tar that has other members as well; names begin with `prefix`.
+pub(crate) fn export_below(
+    source: &Source,
+    tar: &mut Builder<impl Write>,
+    prefix: &str,
+) -> Result<Exported, RecordingError> {
     let index = open(source)?;
     let manifest = read_manifest(&index.source)?;
     let expected: Option<BTreeMap<&str, &MemberEntry>> =
         manifest.as_ref().map(|manifest| manifest.members.iter().map(|entry| (entry.name.as_str(), entry)).collect());
     let modified = manifest.as_ref().map_or(index.head.opened, |manifest| manifest.ended).timestamp();
-    let mut archive = Archive { tar: Builder::new(out), prefix: index.head.session.to_string(), modified, bytes: 0 };
-    let found = names_in_order(&index.source)?;
+    let mut members = Members { tar, prefix, modified, bytes: 0 };
+    let mut found = names_in_order(&index.source)?;
     if let Some(expected) = &expected {
+        // The text of a terminal was made when its member was sealed, and nothing vouches for it.
+        found.retain(|name| !name.strip_suffix(".txt").is_some_and(|of| expected.contains_key(&*format!("{of}.cast"))));
         check_names(&index.source, &found, expected)?;
     }
     for name in &found {
         let entry = expected.as_ref().and_then(|expected| expected.get(name.as_str()).copied());
-        archive.add(&index.source, name, entry)?;
+        members.add(&index.source, name, entry)?;
     }
-    let mut out = archive.tar.into_inner().map_err(to_archive)?;
-    out.flush().map_err(to_archive)?;
-    Ok(Exported { members: found.len(), bytes: archive.bytes, verified: manifest.is_some() })
+    Ok(Exported { members: found.len(), bytes: members.bytes, verified: manifest.is_some() })
 }
 
 /// Copies a sealed recording to `out`, every byte of it; each member is compared with the index. Nobody's key is needed.
@@ -129,14 +143,14 @@ impl<R: Read, W: Write> Read for Copied<R, W> {
     }
 }
 
-struct Archive<W: Write> {
-    tar: Builder<W>,
-    prefix: String,
+struct Members<'t, W: Write> {
+    tar: &'t mut Builder<W>,
+    prefix: &'t str,
     modified: i64,
     bytes: u64,
 }
 
-impl<W: Write> Archive<W> {
+impl<W: Write> Members<'_, W> {
     fn add(&mut self, source: &Source, name: &str, entry: Option<&MemberEntry>) -> Result<(), RecordingError> {
         let path = source.label(name);
         let file = source.open(name)?;
@@ -199,13 +213,7 @@ fn check_names(
     if let Some(missing) = expected.keys().find(|name| !found.iter().any(|found| found == *name)) {
         return Err(altered(&source.label(missing), "it is missing".to_owned()));
     }
-    let listed = |name: &&String| {
-        // The text of a terminal is made from its member when that is sealed.
-        let text_of_one =
-            name.strip_suffix(".txt").is_some_and(|cast| expected.contains_key(format!("{cast}.cast").as_str()));
-        *name == "manifest.json" || text_of_one || expected.contains_key(name.as_str())
-    };
-    let unlisted = found.iter().find(|name| !listed(name));
+    let unlisted = found.iter().find(|name| *name != "manifest.json" && !expected.contains_key(name.as_str()));
     match unlisted {
         Some(name) => Err(altered(&source.label(name), "it is not in the manifest".to_owned())),
         None => Ok(()),

@@ -20,6 +20,7 @@ mod transcript;
 
 pub use cast::{Cast, CastEvent, CastHeader, CastReader, Happening};
 pub(crate) use cast::{parse_line, precise_opening};
+pub(crate) use export::export_below;
 pub use export::{Exported, check_sealed, export, export_sealed};
 pub use follow::{Follower, Seen, follow};
 pub use index::{ChannelSummary, Index, open};

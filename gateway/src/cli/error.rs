@@ -5,6 +5,7 @@ use crate::people::PeopleError;
 use crate::sandbox::SandboxError;
 use crate::store::StoreError;
 use crate::work::WorkFault;
+use sekimori_audit::bundle::BundleError;
 use sekimori_audit::log::LogError;
 use sekimori_audit::recording::RecordingError;
 use sekimori_certs::CertsError;
@@ -89,6 +90,15 @@ impl From<StoreError> for CliError {
             }
             StoreError::Invalid { .. } | StoreError::Ambiguous { .. } => Self::Usage(text),
             _ => Self::Failed(text),
+        }
+    }
+}
+
+impl From<BundleError> for CliError {
+    fn from(fault: BundleError) -> Self {
+        match fault {
+            BundleError::Unsealed(_) => Self::Conflict(fault.to_string()),
+            _ => Self::Failed(fault.to_string()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Verbs about sessions: list, show, cut. Looking at recordings is in `viewing`.
 
+mod bundle;
 mod search;
 pub mod unlock;
 mod viewing;
@@ -96,12 +97,16 @@ pub enum Command {
         unlock: Unlock,
     },
     /// Write the whole recording as a tar file, sealed as it is, after checking every byte of it
+    #[command(group(clap::ArgGroup::new("to").required(true)))]
     Export {
         /// The session's ID
         id: String,
         /// The file to write; it must not exist
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
+        #[arg(long, value_name = "FILE", group = "to")]
+        out: Option<PathBuf>,
+        /// The same for an outsider: with the session's events, their proofs, and a script that verifies all of it
+        #[arg(long, value_name = "FILE", group = "to")]
+        bundle: Option<PathBuf>,
         /// Open it first: the file holds the recording in clear
         #[arg(long)]
         opened: bool,
@@ -155,8 +160,14 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
             let filter = SessionFilter { live: false, person, device, vendor, since, limit: Some(sessions) };
             search::run(&words, &filter, (!known).then_some(&unlock), context).await
         }
-        Command::Export { id, out, opened: false, .. } => viewing::export(&id, &out, context).await,
-        Command::Export { id, out, opened: true, unlock } => viewing::export_opened(&id, &out, &unlock, context).await,
+        Command::Export { id, bundle: Some(out), opened, unlock, .. } => {
+            bundle::export(&id, &out, opened.then_some(&unlock), context).await
+        }
+        Command::Export { id, out: Some(out), opened: false, .. } => viewing::export(&id, &out, context).await,
+        Command::Export { id, out: Some(out), opened: true, unlock, .. } => {
+            viewing::export_opened(&id, &out, &unlock, context).await
+        }
+        Command::Export { .. } => Err(CliError::Usage("give --out or --bundle".into())),
         Command::Watch { id } => viewing::watch(&id, context).await,
         Command::Cut { id: Some(id), reason, .. } => cut(&id, &reason, context).await,
         Command::Cut { id: None, person, vendor, device, everyone: _, reason } => {

@@ -8,7 +8,7 @@ use crate::cli::output;
 use crate::session;
 use crate::store::SessionRow;
 use sekimori_audit::event::Kind;
-use sekimori_audit::recording::{ChannelKind, RecordingError, sealed_path};
+use sekimori_audit::recording::{ChannelKind, sealed_path};
 use sekimori_audit::replay::{self, Exported, Happening, Index, SafeOutput, Seen, Source};
 use sekimori_policy::authority::Act;
 use serde_json::json;
@@ -97,7 +97,7 @@ fn text(index: &Index, context: &Context) -> Result<(), CliError> {
 }
 
 /// The recording, sealed or not yet.
-async fn source(row: &SessionRow, unlock: &Unlock, context: &Context) -> Result<Source, CliError> {
+pub(super) async fn source(row: &SessionRow, unlock: &Unlock, context: &Context) -> Result<Source, CliError> {
     let (person, _) = context.person().await?;
     Source::of(&folder(row, context), || unlock.identities(&person.id, context))
 }
@@ -126,16 +126,16 @@ pub async fn export_opened(id: &str, out: &Path, unlock: &Unlock, context: &Cont
 }
 
 /// Writes an export; a file that turns out not to agree with the manifest or index is taken away again.
-async fn write_export(
+pub(super) async fn write_export<E: Into<CliError> + 'static>(
     row: &SessionRow,
     out: &Path,
-    write: impl FnOnce(BufWriter<&File>) -> Result<Exported, RecordingError> + Send + 'static,
+    write: impl FnOnce(BufWriter<&File>) -> Result<Exported, E> + Send + 'static,
     context: &Context,
 ) -> Result<(), CliError> {
     let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(out);
     let file = file.map_err(|fault| CliError::Conflict(format!("cannot write {}: {fault}", out.display())))?;
     let exported = tokio::task::spawn_blocking(move || {
-        let exported = write(BufWriter::new(&file))?;
+        let exported = write(BufWriter::new(&file)).map_err(Into::into)?;
         file.sync_all().map(|()| exported).map_err(CliError::from)
     });
     let exported = match exported.await {
