@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use sekimori_tests::{Bundle, Database, Hospital, Input, PATIENCE, SealedLog, Session, at, on_both_databases, run};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -18,14 +18,20 @@ fn stage(database: Database) -> Result<(Hospital, SealedLog, Session)> {
     let sealed = SealedLog::of(&hospital)?;
     let certificate = hospital.sign_in()?;
     hospital.exec(&certificate, &format!("echo {SAID}"), Input::Nothing)?.success()?;
+    let session = when_sealed(&hospital, &sealed)?;
+    Ok((hospital, sealed, session))
+}
+
+/// The newest session, once the log holds all that tells of it.
+fn when_sealed(hospital: &Hospital, sealed: &SealedLog) -> Result<Session> {
     let session = hospital.closed_session()?;
     let started = Instant::now();
     while hospital.events("recording.sealed")?.is_empty() {
         ensure!(started.elapsed() < PATIENCE, "the recording is not sealed");
         std::thread::sleep(Duration::from_millis(50));
     }
-    sealed.await_newest(&hospital)?;
-    Ok((hospital, sealed, session))
+    sealed.await_newest(hospital)?;
+    Ok(session)
 }
 
 fn an_outsider_verifies_a_session_and_finds_what_was_done_to_it(database: Database) -> Result<()> {
@@ -48,6 +54,7 @@ fn an_outsider_verifies_a_session_and_finds_what_was_done_to_it(database: Databa
     fs::write(&other, "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW\n")?;
     bundle.is_altered(&["--keys", &other.display().to_string()], "no key of this log signed it")?;
 
+    aics_tlog_agrees(&bundle)?;
     every_byte_counts(&bundle)?;
     what_is_missing_exchanged_or_added_is_found(&bundle)?;
     nothing_secret_is_in_it(&hospital, &bundle)
@@ -55,11 +62,21 @@ fn an_outsider_verifies_a_session_and_finds_what_was_done_to_it(database: Databa
 
 #[test]
 fn opened_members_are_verified_without_a_key() -> Result<()> {
-    let (hospital, _, session) = stage(Database::Sqlite)?;
+    let hospital = Hospital::open(Database::Sqlite)?;
+    let sealed = SealedLog::of(&hospital)?;
+    let certificate = hospital.sign_in()?;
+    let mut terminal = hospital.shell(hospital.carried(&certificate))?;
+    terminal.ask(&format!("echo {SAID}\r"), SAID)?;
+    terminal.type_in("exit\r")?;
+    terminal.end_within(PATIENCE)?;
+    let session = when_sealed(&hospital, &sealed)?;
     let bundle =
         Bundle::of(&hospital, &session, &["--opened", "--passphrase-file", &hospital.gateway.passphrase_file()])?;
-    let clear = bundle.folder.join("opened/00001.stdout");
-    ensure!(fs::read_to_string(&clear)? == format!("{SAID}\n"), "it is not opened");
+    let clear = fs::read_to_string(bundle.folder.join("opened/00001.cast"))?;
+    ensure!(clear.contains(SAID), "it is not opened: {clear}");
+    // Nothing that is sealed vouches for the text that was made of it.
+    let text = bundle.folder.join("recording/00001.txt.000001.zst.age");
+    ensure!(text.exists() && !bundle.folder.join("opened/00001.txt").exists(), "{:?}", bundle.members()?);
     let said = bundle.verified(&[])?.success()?.text();
     let opened = bundle.members()?.iter().filter(|path| path.starts_with(bundle.folder.join("opened"))).count();
     ensure!(said.contains(&format!(", {} opened", opened - 1)), "{said}");
@@ -72,6 +89,55 @@ fn opened_members_are_verified_without_a_key() -> Result<()> {
     bundle.is_altered(&[], "opened/manifest.json is not the one that the session ended with")?;
     fs::rename(&aside, &manifest)?;
     nothing_secret_is_in_it(&hospital, &bundle)
+}
+
+#[test]
+fn a_key_that_was_succeeded_is_told_of() -> Result<()> {
+    let (hospital, sealed, session) = stage(Database::Sqlite)?;
+    let before = Bundle::of(&hospital, &session, &[])?;
+    hospital.gateway.act(&hospital.administrator, &["log", "rotate-key"])?;
+    // Both keys sign where the next one is introduced; what follows, it signs alone.
+    let add = ["person", "add", "later", "--name", "Later", "--role", "approver"];
+    hospital.gateway.act(&hospital.administrator, &add)?;
+    sealed.await_newest(&hospital)?;
+    let after = Bundle::of(&hospital, &session, &[])?;
+    let keys = sealed.keys.display().to_string();
+    after.is_altered(&["--keys", &keys], "no key of this log signed it")?;
+    sealed.copy_keys()?;
+    let said = after.verified(&["--keys", &keys])?.success()?.text();
+    ensure!(said.contains("signed by key 2 of 2") && !said.contains("WARNING"), "{said}");
+    // Whoever stole the first key can sign with it for ever.
+    let said = before.verified(&["--keys", &keys])?.success()?.text();
+    ensure!(said.contains("signed by key 1 of 2") && said.contains("WARNING: that key was succeeded"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn what_a_crash_left_is_evidence_as_well() -> Result<()> {
+    let mut hospital = Hospital::open(Database::Sqlite)?;
+    let sealed = SealedLog::of(&hospital)?;
+    let certificate = hospital.sign_in()?;
+    let mut terminal = hospital.shell(hospital.carried(&certificate))?;
+    hospital.gateway.kill()?;
+    terminal.end_within(PATIENCE)?;
+    let _serving = hospital.gateway.serve_again()?;
+    let session = when_sealed(&hospital, &sealed)?;
+    let bundle = Bundle::of(&hospital, &session, &[])?;
+    bundle.verified(&[])?.success()?;
+    let left = |path: &&PathBuf| path.ends_with("key.age") || path.extension().is_some_and(|found| found == "journal");
+    let members = bundle.members()?;
+    let left = members.iter().filter(left).collect::<Vec<_>>();
+    ensure!(left.len() > 1, "nothing of a journal is in it: {members:?}");
+    left.into_iter().try_for_each(|path| bundle.is_altered_by_a_byte_of(path))?;
+
+    // Nothing that is sealed names what its members were.
+    let out = hospital.workstation.folder().join("none.tar");
+    let passphrase = hospital.gateway.passphrase_file();
+    let opened = ["--bundle", &out.display().to_string(), "--opened", "--passphrase-file", &passphrase];
+    let export = [&["session", "export", &session.id][..], &opened].concat();
+    let said = hospital.gateway.refused(&hospital.auditor, &export)?;
+    ensure!(said.contains("torn off") && !out.exists(), "{said}");
+    Ok(())
 }
 
 #[test]
@@ -115,6 +181,27 @@ fn who_may_not_or_too_early_gets_none() -> Result<()> {
     let early = hospital.gateway.command(&[&["--as", &hospital.auditor][..], &export].concat(), Input::Nothing)?;
     ensure!(early.code == Some(5) && early.stderr.contains("is not sealed"), "{early:?}");
     ensure!(!Path::new(&out).exists(), "something was written");
+    Ok(())
+}
+
+/// Not ours either: `aics-tlog`, where there is a Python for it, follows each proof from the leaf to the root.
+fn aics_tlog_agrees(bundle: &Bundle) -> Result<()> {
+    let verifiers = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/verifiers");
+    if verifiers.join("no-aics-tlog").exists() {
+        return Ok(());
+    }
+    let checkpoint = fs::read_to_string(bundle.folder.join("checkpoint"))?;
+    let [_, size, root, ..] = checkpoint.lines().collect::<Vec<_>>()[..] else { anyhow::bail!("{checkpoint}") };
+    for (index, _) in bundle.events()? {
+        let proof = fs::read_to_string(bundle.folder.join(format!("events/{index}.proof")))?;
+        let path = proof.lines().skip(2).take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
+        let file = bundle.folder.with_file_name("path");
+        fs::write(&file, path)?;
+        let mut command = Command::new(verifiers.join("aics-tlog/bin/aics-tlog"));
+        command.args(["verify-inclusion", "--index", &index.to_string(), "--size", size, "--root", root]);
+        command.arg("--leaf").arg(bundle.folder.join(format!("events/{index}.leaf"))).arg("--proof").arg(file);
+        run(&mut command, Input::Nothing, PATIENCE)?.success().with_context(|| index.to_string())?;
+    }
     Ok(())
 }
 
