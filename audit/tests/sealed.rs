@@ -106,12 +106,18 @@ async fn a_changed_byte_anywhere_is_found() {
     let original = std::fs::read(&sealed.path).unwrap();
     assert!(export_sealed(&sealed.path, std::io::sink()).unwrap().verified);
     let index = SealedIndex::read(&sealed.path).unwrap();
-    for piece in index.members.iter().flat_map(|member| &member.pieces) {
+    for (member, piece) in
+        index.members.iter().flat_map(|member| member.pieces.iter().map(move |piece| (member, piece)))
+    {
         let mut changed = original.clone();
         changed[usize::try_from(piece.place.at + piece.place.size / 2).unwrap()] ^= 1;
         std::fs::write(&sealed.path, &changed).unwrap();
         let found = export_sealed(&sealed.path, std::io::sink()).unwrap_err();
         assert!(matches!(found, RecordingError::Altered { .. }), "{found}");
+        if member.name.ends_with(".txt") {
+            // Made from the recording, and no part of what is exported of it.
+            continue;
+        }
         let opened = replay::open(source(&sealed.path, &made)).and_then(|index| export(&index.source, std::io::sink()));
         assert!(matches!(opened, Err(RecordingError::Altered { .. })), "{opened:?}");
     }

@@ -1,8 +1,9 @@
 //! Words are found in what was shown, run and transferred, and each result opens at its moment.
 
 use anyhow::{Context, Result, ensure};
-use sekimori_tests::{Database, Hospital, Input, PATIENCE, Terminal, at};
+use sekimori_tests::{Database, Hospital, Input, PATIENCE, Terminal, at, run};
 use serde_json::Value;
+use std::fs;
 
 #[test]
 fn words_are_found_and_open_at_their_moment() -> Result<()> {
@@ -14,7 +15,12 @@ fn words_are_found_and_open_at_their_moment() -> Result<()> {
     terminal.ask("exit\r", "")?;
     let session = hospital.closed_session()?;
     hospital.sealed(&session.id)?;
-    hospital.exec(&certificate, "echo run-by-name >/tmp/out; cat /tmp/out", Input::Nothing)?.success()?;
+    hospital.exec(&certificate, "true run-by-name", Input::Nothing)?.success()?;
+    let file = hospital.workstation.folder().join("firmware.bin");
+    fs::write(&file, "new")?;
+    let target = hospital.sshd.folder().join("Firmware-Taken.bin").display().to_string();
+    let mut scp = hospital.workstation.prepared("scp", &hospital.user(), hospital.carried(&certificate))?;
+    run(scp.arg("-q").arg(&file).arg(format!("gate:{target}")), Input::Nothing, PATIENCE)?.success()?;
     for session in hospital.all_closed()? {
         hospital.sealed(&session.id)?;
     }
@@ -32,15 +38,17 @@ fn words_are_found_and_open_at_their_moment() -> Result<()> {
     let played = Terminal::start(&hospital.gateway.prepared(&play), 80, 24)?;
     played.screen.wait_for("RESTART", PATIENCE)?;
 
-    // What the database knows takes no passphrase.
-    let known = ["session", "search", "run-by-name", "--known"];
+    let found = search(&hospital, &["run-by-name"])?;
+    ensure!(found.len() == 1 && at(found.first().context("no command")?, "/text") == "true run-by-name", "{found:?}");
+    // Files and their hashes take no passphrase.
+    let known = ["session", "search", "11507a0e2f5e69d5", "firmware-taken", "--known"];
     let found = hospital.gateway.act(&hospital.auditor, &known)?;
     ensure!(at(&found, "/0/open").as_str().is_some_and(|open| open.starts_with("sekimori session show ")), "{found}");
     ensure!(search(&hospital, &["never", "shown"])?.is_empty());
     // Who looked for what is on record; the engineer finds nothing.
     let events = hospital.events("recording.viewed")?;
     let searched = events.iter().filter(|event| at(event, "/detail/how") == "search");
-    ensure!(searched.clone().count() == 3 && searched.clone().any(|event| at(event, "/detail/words/1") == "restart"));
+    ensure!(searched.clone().count() == 4 && searched.clone().any(|event| at(event, "/detail/words/1") == "restart"));
     hospital.gateway.refused(&hospital.engineer.id, &known)?;
     Ok(())
 }

@@ -46,7 +46,8 @@ pub struct Hit {
     pub moment: Duration,
 }
 
-/// Hands every line of a recording that has all the words to `each`, channel by channel.
+/// Hands every line of a recording that has all the words to `each`, channel by channel: its command or destination,
+/// what was shown, and what was done.
 ///
 /// # Errors
 /// As [`super::transcript`].
@@ -59,6 +60,9 @@ pub fn search(index: &Index, wanted: &Wanted, mut each: impl FnMut(Hit)) -> Resu
             }
             Ok(())
         };
+        if let Some(command) = &summary.command {
+            look(TranscriptLine { at: summary.opened, channel: summary.channel, text: command.clone() })?;
+        }
         match text_of(index, summary) {
             Some(name) => of_text(index, summary.channel, &name, &mut look)?,
             None => of_channel(index, summary, &mut look)?,

@@ -90,7 +90,7 @@ pub enum Command {
         /// At most in so many sessions, the newest
         #[arg(long, default_value_t = 1000)]
         sessions: u32,
-        /// Only in commands, files and hashes, which needs no passphrase
+        /// Only in files and their hashes, which needs no passphrase
         #[arg(long)]
         known: bool,
         #[command(flatten)]

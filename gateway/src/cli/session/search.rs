@@ -1,5 +1,5 @@
-//! Finds words in sessions: in what the database knows of them (commands, destinations, files and their hashes), and in
-//! what was shown, for which the recordings are opened. That somebody searched is an event before anything is looked at.
+//! Finds words in sessions: in what the database knows of them (files and their hashes), and in what was run and shown,
+//! for which the recordings are opened. That somebody searched is an event before anything is looked at.
 
 use super::folder;
 use super::unlock::Unlock;
@@ -15,7 +15,7 @@ use sekimori_audit::replay::{self, Source, Wanted};
 use sekimori_policy::authority::Act;
 use sekimori_policy::id::{DeviceId, PersonId};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::PathBuf;
 use uuid::Uuid;
 
@@ -25,7 +25,7 @@ struct Found {
     session: Uuid,
     person: PersonId,
     device: DeviceId,
-    channel: Option<u32>,
+    channel: u32,
     at: DateTime<Utc>,
     /// The same as the hospital's clocks show it.
     #[serde(skip)]
@@ -90,11 +90,6 @@ pub async fn run(
 async fn known(row: &SessionRow, wanted: &Wanted, store: &Store) -> Result<Vec<Found>, CliError> {
     let session = row.opening.id;
     let mut found = Vec::new();
-    for record in store.channels(session).await? {
-        if let Some(text) = strings(&record.detail).into_iter().find(|text| wanted.are_in(text)) {
-            found.push(result(row, Some(record.number), record.opened, text, format!("show {session}")));
-        }
-    }
     for transfer in store.transfers::<Transfer>(session).await? {
         let arrow = match transfer.direction {
             Direction::ToDevice => "→機器",
@@ -102,20 +97,10 @@ async fn known(row: &SessionRow, wanted: &Wanted, store: &Store) -> Result<Vec<F
         };
         let text = format!("{arrow} {}  {} バイト  SHA-256 {}", transfer.path, transfer.size, transfer.sha256);
         if wanted.are_in(&text) {
-            found.push(result(row, Some(transfer.channel), transfer.started, text, format!("show {session}")));
+            found.push(result(row, transfer.channel, transfer.started, text, format!("show {session}")));
         }
     }
     Ok(found)
-}
-
-/// The words in a document, wherever they stand.
-fn strings(value: &Value) -> Vec<String> {
-    match value {
-        Value::String(text) => vec![text.clone()],
-        Value::Array(items) => items.iter().flat_map(strings).collect(),
-        Value::Object(fields) => fields.values().flat_map(strings).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
-    }
 }
 
 /// What its recording shows.
@@ -135,14 +120,14 @@ async fn shown(
                 Some(_) => format!("replay {session} --channel {channel} --at {}", hit.moment.as_secs()),
                 None => format!("replay {session} --text"),
             };
-            found.push(result(&row, Some(channel), hit.line.at, hit.line.text, how));
+            found.push(result(&row, channel, hit.line.at, hit.line.text, how));
         })?;
         Ok(found)
     };
     tokio::task::spawn_blocking(look).await.map_err(|fault| CliError::Failed(fault.to_string()))
 }
 
-fn result(row: &SessionRow, channel: Option<u32>, at: DateTime<Utc>, text: String, verb: String) -> Found {
+fn result(row: &SessionRow, channel: u32, at: DateTime<Utc>, text: String, verb: String) -> Found {
     let (session, person, device) = (row.opening.id, row.opening.person.clone(), row.opening.device.clone());
     let (shown_at, open) = (String::new(), format!("sekimori session {verb}"));
     Found { session, person, device, channel, at, shown_at, text, open }
