@@ -88,7 +88,7 @@ fn what_was_done_to_a_backup_is_found() -> Result<()> {
         fs::write(&path, original)?;
     }
     let script = "import sqlite3, sys; base = sqlite3.connect(sys.argv[1]); \
-                  base.execute(\"UPDATE event SET body = replace(body, 'eng', 'enx') WHERE seq = 5\"); base.commit()";
+                  base.execute(\"UPDATE event SET body = body || ' ' WHERE seq = 5\"); base.commit()";
     let mut python = Command::new("python3");
     python.args(["-c", script]).arg(hospital.gateway.demo.data_dir.join("sekimori.db"));
     run(&mut python, Input::Nothing, PATIENCE)?.success()?;
