@@ -33,10 +33,10 @@ class Order(asyncssh.SSHClientSession):
         self.seen.append("close")
 
 
-async def ended(connection, command, send=b""):
+async def ended(connection, command, send=b"\n"):
+    """Runs a command that ends after it has read: asyncssh tells of a status at once, and holds data back while it starts."""
     channel, session = await connection.create_session(Order, command, encoding=None)
-    if send:  # a command may be over before nothing could be written to it
-        channel.write(send)
+    channel.write(send)
     channel.write_eof()
     await channel.wait_closed()
     return session
@@ -45,14 +45,14 @@ async def ended(connection, command, send=b""):
 async def main():
     said = {}
     async with connect() as connection:
-        plain = await ended(connection, "printf out; exit 7")
+        plain = await ended(connection, "read go; printf out; exit 7")
         said["status"] = plain.seen
-        said["killed"] = (await ended(connection, "printf out; kill -TERM $$")).seen
-        early = await ended(connection, "exec >&- 2>&-; sleep 0.7; exit 4")
+        said["killed"] = (await ended(connection, "read go; printf out; kill -TERM $$")).seen
+        early = await ended(connection, "read go; exec >&- 2>&-; sleep 0.7; exit 4")
         said["early_eof"] = early.seen
         late = await ended(connection, "cat; printf -- -after-eof", send=b"in")
         said["after_eof"] = late.data.decode()
-        whole = await ended(connection, "head -c 3000000 /dev/zero; exit 3")
+        whole = await ended(connection, "read go; head -c 3000000 /dev/zero; exit 3")
         said["whole"] = [len(whole.data), whole.seen[-1], "status 3" in whole.seen]
     json.dump(said, sys.stdout)
 
