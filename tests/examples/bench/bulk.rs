@@ -26,8 +26,10 @@ pub struct Load {
 pub struct Rate {
     /// MiB a second, connecting not counted.
     pub mebibytes: f64,
-    /// Processor seconds of the gateway a GiB.
+    /// Processor seconds of the gateway a GiB while it moves.
     pub cpu: f64,
+    /// The same for sealing what was recorded, mostly afterwards; the next run waits for it.
+    pub sealing: f64,
 }
 
 impl Stage {
@@ -101,7 +103,7 @@ impl Stage {
         let host = if way == Way::Sekimori { DEVICE } else { "127.0.0.1" };
         let forward = format!("127.0.0.1:{local}:{host}:{}", self.service);
         let mut ssh = self.command("ssh", way, &["-N", "-o", "ExitOnForwardFailure=yes", "-L", &forward]);
-        let _ssh = Running::new(ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
+        let ssh = Running::new(ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
         drop(connected(local)?);
         let mut rates = Vec::new();
         let before = self.gateway_cpu()?;
@@ -109,17 +111,33 @@ impl Stage {
             let stream = connected(local)?;
             rates.push(f64::from(load.mebibytes) / seconds(|| talk(stream))?);
         }
-        Ok(Rate { mebibytes: median(rates)?, cpu: (self.gateway_cpu()? - before) / load.gibibytes() })
+        let cpu = (self.gateway_cpu()? - before) / load.gibibytes();
+        drop(ssh);
+        Ok(Rate { mebibytes: median(rates)?, cpu, sealing: self.sealed()? / load.gibibytes() })
     }
 
     fn rate(&self, way: Way, load: Load, carry: impl Fn() -> Result<()>) -> Result<Rate> {
         let connecting = self.connecting(way)?;
-        let before = self.gateway_cpu()?;
-        let mut rates = Vec::new();
+        self.sealed()?;
+        let (mut cpu, mut sealing, mut rates) = (0.0, 0.0, Vec::new());
         for _ in 0..load.runs {
+            let before = self.gateway_cpu()?;
             rates.push(f64::from(load.mebibytes) / (seconds(&carry)? - connecting));
+            cpu += self.gateway_cpu()? - before;
+            sealing += self.sealed()?;
         }
-        Ok(Rate { mebibytes: median(rates)?, cpu: (self.gateway_cpu()? - before) / load.gibibytes() })
+        let gibibytes = load.gibibytes();
+        Ok(Rate { mebibytes: median(rates)?, cpu: cpu / gibibytes, sealing: sealing / gibibytes })
+    }
+
+    /// Waits until all that was recorded is sealed; returns the processor seconds that the gateway takes for it.
+    fn sealed(&self) -> Result<f64> {
+        let (before, end) = (self.gateway_cpu()?, Instant::now() + LIMIT);
+        while self.hospital.recording_folders()?.iter().any(|path| path.is_dir()) {
+            ensure!(Instant::now() < end, "recordings are not sealed");
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(self.gateway_cpu()? - before)
     }
 }
 

@@ -33,7 +33,9 @@ fn main() -> Result<()> {
         sekimori_tests::pattern_file(&path, mebibytes.into())?;
         Ok(path)
     };
-    println!("{:34}{:>9}{:>11}{:>10}{:>9}{:>9}", "", "direct", "ProxyJump", "Sekimori", "ratio", "CPU/GiB");
+    let heads = ["direct", "ProxyJump", "Sekimori", "ratio", "CPU/GiB", "sealing"];
+    let [direct, jump, gateway, ratio, cpu, sealing] = heads;
+    println!("{:34}{direct:>9}{jump:>11}{gateway:>10}{ratio:>9}{cpu:>9}{sealing:>9}", "");
     if wanted("exec") {
         let (random, zeros) = (file("random", load.mebibytes)?, memory.path().join("zeros"));
         std::fs::File::create(&zeros)?.set_len(u64::from(load.mebibytes) << 20)?;
@@ -78,7 +80,7 @@ fn each_way<T>(measure: impl Fn(Way) -> Result<T>) -> Result<[T; 3]> {
 fn rates(what: &str, measure: impl Fn(Way) -> Result<Rate>) -> Result<()> {
     let each = each_way(measure)?;
     let [.., gateway] = each;
-    row(what, each.map(|rate| rate.mebibytes), 0, &format!("{:>8.2}s", gateway.cpu));
+    row(what, each.map(|rate| rate.mebibytes), 0, &format!("{:>8.2}s{:>8.2}s", gateway.cpu, gateway.sealing));
     Ok(())
 }
 

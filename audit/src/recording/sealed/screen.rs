@@ -31,42 +31,48 @@ impl Snapshot {
     }
 }
 
-/// An emulated terminal that is shown a recording piece by piece.
+/// An emulated terminal that is shown a recording piece by piece. Between pieces it is what would draw it, a few KiB: a
+/// session that is idle must not hold the memory of every cell.
 #[derive(Default)]
 pub(super) struct Screen {
-    terminal: Option<Terminal>,
+    drawn: String,
     size: (u16, u16),
 }
 
 impl Screen {
     /// Shows the lines of a piece.
     pub(super) fn show(&mut self, lines: &[u8]) {
+        let mut terminal = Terminal::new(self.size.0.into(), self.size.1.into()).ok();
+        if let Some(terminal) = &mut terminal {
+            terminal.feed(self.drawn.as_str());
+        }
         for line in lines.split(|byte| *byte == b'\n') {
             match event(line) {
-                Some(Shown::Size(cols, rows)) => self.resize(cols, rows),
+                Some(Shown::Size(cols, rows)) => self.resize(cols, rows, &mut terminal),
                 Some(Shown::Output(text)) => {
-                    if let Some(terminal) = &mut self.terminal {
+                    if let Some(terminal) = &mut terminal {
                         terminal.feed(text.as_str());
                     }
                 }
                 None => {}
             }
         }
+        self.drawn = terminal.as_ref().map(Terminal::dump).unwrap_or_default();
     }
 
     /// The comment for the moment that was reached.
     pub(super) fn line(&self, micros: u64) -> String {
         let (cols, rows) = self.size;
-        let screen = self.terminal.as_ref().map(Terminal::dump).unwrap_or_default();
+        let screen = self.drawn.clone();
         let json = serde_json::to_string(&Snapshot { micros, cols, rows, screen }).unwrap_or_default();
         format!("{PREFIX}{json}\n")
     }
 
-    fn resize(&mut self, cols: u16, rows: u16) {
+    fn resize(&mut self, cols: u16, rows: u16, terminal: &mut Option<Terminal>) {
         // A hostile client may say anything, and the emulator takes memory for each cell.
         let (cols, rows) = (cols.clamp(1, 1000), rows.clamp(1, 1000));
         self.size = (cols, rows);
-        match &mut self.terminal {
+        match terminal {
             Some(terminal) => terminal.resize(cols.into(), rows.into()),
             // The size is not zero.
             empty @ None => *empty = Terminal::new(cols.into(), rows.into()).ok(),

@@ -5,7 +5,7 @@
 //! told ([`Sealing::left`]), and from its journals, which stay whole until the tar is.
 
 use super::container::{Container, Press, read_index};
-use super::cut::{BYTES, Cutter, Take};
+use super::cut::{BYTES, Cutter, Kind, Take};
 use super::words::{self, Words};
 use super::{INDEX, Piece, Place, SEALED_VERSION, SealedIndex, SealedMember, Stored, sealed_path};
 use crate::error::RecordingError;
@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 
 /// How long what does not fill a piece may wait.
 const WAIT: Duration = Duration::from_secs(60);
+/// The bytes that may wait while they come in a burst: who moves a large file has the processors first.
+const BURST: u64 = 1 << 30;
 /// Plain bytes of one recording that are sealed in a round: others wait for their turn.
 const ROUND: u64 = 16 << 20;
 
@@ -48,6 +50,8 @@ struct Member {
     mark: Mark,
     /// Since when something waits.
     waits: Option<Instant>,
+    /// How much waited at the last look.
+    waited: u64,
 }
 
 impl Sealing {
@@ -273,21 +277,33 @@ impl Sealing {
 
 impl Member {
     fn new(number: usize, name: &str) -> Self {
-        Self { number, cutter: Cutter::of(name), words: Words::default(), mark: Mark::default(), waits: None }
+        Self {
+            number,
+            cutter: Cutter::of(name),
+            words: Words::default(),
+            mark: Mark::default(),
+            waits: None,
+            waited: 0,
+        }
     }
 
     /// What of its journal should be sealed now.
     fn due(&mut self, journal: &Path) -> Result<Option<Take>, RecordingError> {
         let behind = self.mark.bytes_behind(journal)?;
-        if behind >= self.cutter.kind().full() as u64 {
-            return Ok(Some(Take::Full));
-        }
+        let grows = std::mem::replace(&mut self.waited, behind) < behind;
         if behind == 0 {
             self.waits = None;
             return Ok(None);
         }
-        let since = *self.waits.get_or_insert_with(Instant::now);
-        Ok((since.elapsed() >= WAIT).then_some(Take::Some))
+        let late = self.waits.get_or_insert_with(Instant::now).elapsed() >= WAIT;
+        let full = behind >= self.cutter.kind().full() as u64;
+        let bursts = self.cutter.kind() == Kind::Bytes && grows && behind < BURST;
+        Ok(match (full, late) {
+            (true, false) if bursts => None,
+            (true, _) => Some(Take::Full),
+            (false, true) => Some(Take::Some),
+            (false, false) => None,
+        })
     }
 }
 
