@@ -10,14 +10,17 @@ use std::path::{Path, PathBuf};
 /// What a file is called until it is whole.
 const PARTIAL: &str = "copying";
 
-/// Every file below a folder, by its path from there, in order. None if the folder is not there. What vanishes meanwhile
-/// is passed over.
+/// Every file below a folder, by its path from there, in order. None if the folder is not there; one that vanishes
+/// meanwhile stands for what was in it, so that whoever copies it notices.
 pub fn below(root: &Path) -> Result<Vec<PathBuf>, BackupError> {
     let (mut folders, mut files) = (vec![PathBuf::new()], Vec::new());
     while let Some(folder) = folders.pop() {
         let entries = match fs::read_dir(root.join(&folder)) {
             Ok(entries) => entries,
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => continue,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+                files.extend((!folder.as_os_str().is_empty()).then_some(folder));
+                continue;
+            }
             Err(fault) => return Err(BackupError::storage("list", &root.join(&folder))(fault)),
         };
         for entry in entries {
@@ -83,6 +86,12 @@ pub fn measured(path: &Path) -> Result<Copied, BackupError> {
     let mut hashed = Hashed { file: io::sink(), hash: Context::new(&SHA256), size: 0 };
     io::copy(&mut file, &mut hashed).map_err(BackupError::storage("read", path))?;
     Ok(Copied { size: hashed.size, sha256: hex(hashed.hash.finish().as_ref()) })
+}
+
+/// Makes an empty file that only its owner can read.
+pub fn make_private(path: &Path) -> Result<(), BackupError> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    made.map(|_| ()).map_err(BackupError::storage("make", path))
 }
 
 /// Makes a folder that only its owner can enter.

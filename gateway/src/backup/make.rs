@@ -1,17 +1,20 @@
 //! Takes a backup, while the gateway serves or not.
 
-use super::files::{below, copy, copy_once, put, write};
+use super::files::{below, copy, copy_once, make_private, put, write};
 use super::{BackupError, CHECKPOINT, Copied, DATABASE, KEYS, LOG, LOG_KEYS, MANIFEST, Manifest, RECORDINGS, VERSION};
 use crate::cli::context::ADMINISTRATOR;
 use crate::config::{Config, Database};
 use crate::store::Store;
 use chrono::Utc;
 use sekimori_audit::keys::Recipients;
-use sekimori_audit::log::Reader;
+use sekimori_audit::log::Checkpoint;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+
+/// How often a folder that changes meanwhile is copied again.
+const ROUNDS: usize = 10;
 
 /// The name of the configuration among the keys.
 pub const CONFIGURATION: &str = "sekimori.toml";
@@ -34,7 +37,8 @@ pub async fn make(
         Database::Postgres { .. } if without_database => None,
         Database::Postgres { .. } => return Err(BackupError::Postgres),
     };
-    copy_recordings(&config.recordings_dir(), &to.join(RECORDINGS))?;
+    let recordings = config.recordings_dir();
+    until_nothing_vanishes(&recordings, || copy_recordings(&recordings, &to.join(RECORDINGS)))?;
     let keys = write(&to.join(KEYS), |out| seal_keys(config, config_path, &recipients, out))?;
     let (hospital, program) = (config.hospital.name.clone(), env!("CARGO_PKG_VERSION").to_owned());
     let manifest = Manifest { version: VERSION, at: Utc::now(), hospital, program, entries, database, keys };
@@ -46,23 +50,40 @@ pub async fn make(
 /// The checkpoint is read first and written last: what it stands for is there, and more does not hurt.
 fn copy_log(config: &Config, to: &Path) -> Result<u64, BackupError> {
     let (from, to_log) = (config.log_dir(), to.join(LOG));
-    let entries = Reader::open(&from)?.checkpoint().size;
     let checkpoint = from.join(CHECKPOINT);
     let bytes = std::fs::read(&checkpoint).map_err(BackupError::storage("read", &checkpoint))?;
-    for name in below(&from)? {
+    let entries = Checkpoint::parse(&bytes)?.0.size;
+    until_nothing_vanishes(&from, || copy_tiles(&from, &to_log))?;
+    copy(&config.log_keys(), &to.join(LOG_KEYS))?;
+    put(&to_log.join(CHECKPOINT), bytes.as_slice())?;
+    Ok(entries)
+}
+
+/// Copies what is in a folder; whether all that was listed was still there. What vanishes has another name now (a tile that
+/// grew full, a recording that was sealed), under which it may not have been listed.
+fn until_nothing_vanishes(
+    from: &Path,
+    mut copied: impl FnMut() -> Result<bool, BackupError>,
+) -> Result<(), BackupError> {
+    for _ in 0..ROUNDS {
+        if copied()? {
+            return Ok(());
+        }
+    }
+    Err(BackupError::unusable(from, "it changes faster than it can be copied: try again"))
+}
+
+fn copy_tiles(from: &Path, to_log: &Path) -> Result<bool, BackupError> {
+    let mut whole = true;
+    for name in below(from)? {
         let changes = name.as_os_str() == "cosigned";
         if name.as_os_str() == CHECKPOINT || name.extension().is_some_and(|extension| extension == "new") {
             continue;
         }
-        if changes {
-            copy(&from.join(&name), &to_log.join(&name))?
-        } else {
-            copy_once(&from.join(&name), &to_log.join(&name))?
-        };
+        let (from, to) = (from.join(&name), to_log.join(&name));
+        whole &= if changes { copy(&from, &to)? } else { copy_once(&from, &to)? };
     }
-    copy(&config.log_keys(), &to.join(LOG_KEYS))?;
-    put(&to_log.join(CHECKPOINT), bytes.as_slice())?;
-    Ok(entries)
+    Ok(whole)
 }
 
 /// A copy of one moment lies in the data directory while it is sealed, and nowhere else in clear.
@@ -74,6 +95,8 @@ async fn copy_database(
 ) -> Result<Copied, BackupError> {
     let beside = config.data_dir().join("backup.db");
     remove(&beside)?;
+    // SQLite fills an empty file; what it would make itself, others could read.
+    make_private(&beside)?;
     let copied = store.copy_to(&beside).await;
     let sealed = copied.map_err(BackupError::from).and_then(|()| {
         let mut file = File::open(&beside).map_err(BackupError::storage("open", &beside))?;
@@ -96,16 +119,13 @@ fn remove(path: &Path) -> Result<(), BackupError> {
 }
 
 /// Sealed ones never change; what is under way is copied as it is now, and goes once the sealed one is there.
-fn copy_recordings(from: &Path, to: &Path) -> Result<(), BackupError> {
+fn copy_recordings(from: &Path, to: &Path) -> Result<bool, BackupError> {
     let files = below(from)?;
+    let mut whole = true;
     for name in &files {
         let sealed = name.extension().is_some_and(|extension| extension == "tar");
         let (from, to) = (from.join(name), to.join(name));
-        if sealed {
-            copy_once(&from, &to)?
-        } else {
-            copy(&from, &to)?
-        };
+        whole &= if sealed { copy_once(&from, &to)? } else { copy(&from, &to)? };
     }
     let there: HashSet<&PathBuf> = files.iter().collect();
     for name in below(to)? {
@@ -115,7 +135,7 @@ fn copy_recordings(from: &Path, to: &Path) -> Result<(), BackupError> {
             remove(&to.join(&name))?;
         }
     }
-    Ok(())
+    Ok(whole)
 }
 
 fn seal_keys(config: &Config, config_path: &Path, recipients: &Recipients, out: &mut dyn Write) -> io::Result<()> {

@@ -11,7 +11,7 @@ use chrono::Utc;
 use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_audit::recording::{Press, Recording, RecordingError, Sealing, SessionHead, Stored, head_in};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ impl Segments {
     /// Seals what was left behind in these folders, and then what comes, until [`Segments::finish`].
     pub fn spawn(&self, gate: Arc<Gate>, left: Vec<PathBuf>) {
         let due = left.into_iter().map(|folder| Due::new(folder, None)).collect();
-        self.task.spawn(Office { gate, desk: desk(), under_way: HashMap::new(), due }.run());
+        self.task.spawn(Office { gate, desk: desk(), under_way: HashMap::new(), lost: HashSet::new(), due }.run());
         self.task.close();
     }
 
@@ -122,6 +122,9 @@ struct Office {
     desk: Desk,
     /// Recordings of this process that were begun, by their folders.
     under_way: HashMap<PathBuf, Sealing>,
+    /// Those of which it is no longer known here how far they are: they are taken up at their end from what the log was
+    /// told, as another process' are.
+    lost: HashSet<PathBuf>,
     due: Vec<Due>,
 }
 
@@ -130,16 +133,22 @@ impl Office {
         let gate = self.gate.clone();
         let segments = &gate.segments;
         loop {
+            // Asked first: whatever has ended by then is sealed in this round.
+            let stopping = segments.stop.is_cancelled();
             self.seal_what_is_live().await;
             let ended = segments.take_ended();
-            self.due.extend(ended.into_iter().map(|one| Due::new(one.folder().to_owned(), Some(one))));
+            for one in ended {
+                let folder = one.folder().to_owned();
+                let known = !self.lost.remove(&folder);
+                self.due.push(Due::new(folder, known.then_some(one)));
+            }
             let now = Instant::now();
             let (due, later) = std::mem::take(&mut self.due).into_iter().partition(|due: &Due| due.at <= now);
             self.due = later;
             for due in due {
                 self.settle(due).await;
             }
-            if segments.stop.is_cancelled() {
+            if stopping {
                 return;
             }
             tokio::select! {
@@ -154,7 +163,13 @@ impl Office {
     async fn seal_what_is_live(&mut self) {
         for session in self.gate.live.all() {
             let recording = &session.recording;
+            if self.lost.contains(recording.folder()) {
+                continue;
+            }
             if let Err(fault) = self.go_on(recording).await {
+                if matches!(fault, Fault::Thread) {
+                    self.lost.insert(recording.folder().to_owned());
+                }
                 let folder = recording.folder().display();
                 tracing::error!(%folder, %fault, "a recording is not sealed while it goes on; trying again");
             }
@@ -172,9 +187,12 @@ impl Office {
                 Ok::<_, RecordingError>((sealing, went_on))
             })
             .await??;
-        let told = tell(&self.gate, &mut sealing).await;
+        // Only what is on the disk is told of.
+        let told = match went_on {
+            Ok(()) => tell(&self.gate, &mut sealing).await,
+            Err(fault) => Err(fault.into()),
+        };
         self.under_way.insert(folder, sealing);
-        went_on?;
         told
     }
 

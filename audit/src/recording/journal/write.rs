@@ -20,6 +20,8 @@ pub(crate) struct Journal {
     key: LessSafeKey,
     /// The frames of one write.
     frames: Vec<u8>,
+    /// The bytes of all writes so far.
+    length: u64,
     durability: Durability,
     /// A write failed half way: what would come behind it could not be read.
     torn: bool,
@@ -36,7 +38,7 @@ impl Journal {
         let path = path_of(folder, member);
         let key = key.of_member(member).map_err(|_| no_cipher(&path))?;
         let file = create_file(&path)?;
-        Ok(Self { path, file, key, frames: MAGIC.to_vec(), durability, torn: false })
+        Ok(Self { path, file, key, frames: MAGIC.to_vec(), length: 0, durability, torn: false })
     }
 
     /// Where it is.
@@ -58,16 +60,21 @@ impl Journal {
             at += part.len() as u64;
         }
         let written = self.file.write_all(&self.frames);
+        let length = self.length + self.frames.len() as u64;
         self.frames.clear();
         self.frames.shrink_to(ROOM);
         let kept = match self.durability {
             Durability::Process => written,
             Durability::Power => written.and_then(|()| self.file.sync_data()),
         };
-        kept.map_err(|fault| {
+        if let Err(fault) = kept {
             self.torn = true;
-            RecordingError::storage("write", &self.path)(fault)
-        })
+            // What was not kept whole is not forwarded, and nobody counts it. If this fails too, the first fault says more.
+            let _ = self.file.set_len(self.length);
+            return Err(RecordingError::storage("write", &self.path)(fault));
+        }
+        self.length = length;
+        Ok(())
     }
 
     /// Makes what was written outlive a power cut.
