@@ -140,7 +140,8 @@ impl Gateway {
         // A write past a file size limit shall fail in the gateway, as on a full disk, not kill it: one test sets a limit.
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(&binary);
-        command.envs(surroundings.environment.iter().copied());
+        // As gateway/packaging/sekimori.service has it.
+        command.env("MALLOC_ARENA_MAX", "2").envs(surroundings.environment.iter().copied());
         let within = surroundings.folder.unwrap_or(folder.path());
         command
             .args(["demo", "--json", "--ssh", surroundings.address, "--console", surroundings.console, "--dir"])

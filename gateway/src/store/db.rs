@@ -123,6 +123,8 @@ async fn connect_sqlite(path: &Path) -> Result<Pools, StoreError> {
         .foreign_keys(true)
         // Not in files of /tmp: they would hold rows, and the sandbox closes it.
         .pragma("temp_store", "MEMORY")
+        // KiB a connection, of which there are many that live long; the system keeps the file in memory once for all.
+        .pragma("cache_size", "-256")
         .busy_timeout(PATIENCE)
         .disable_statement_logging();
     let pool: SqlitePoolOptions = pool();
