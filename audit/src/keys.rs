@@ -224,7 +224,7 @@ fn parse(bytes: &[u8]) -> Option<Identities> {
 }
 
 /// A new file for its owner only, on the disk.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), RecordingError> {
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), RecordingError> {
     let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let written = file.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
     written.map_err(RecordingError::storage("write", path))

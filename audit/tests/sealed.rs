@@ -248,6 +248,27 @@ async fn what_fills_a_piece_is_sealed_while_the_session_goes_on() {
     assert!(member(&opened, "00002.cast").starts_with(&torn) && torn.len() > 1_400_000);
 }
 
+/// What is more than a round's share is gone on with at once, and does not wait for another minute.
+#[tokio::test]
+async fn a_long_burst_is_sealed_in_rounds_without_a_pause() {
+    let root = tempfile::tempdir().unwrap();
+    let made = keys::make();
+    let recording = sealed_to(&made, root.path()).await;
+    let exec = recording.stream(1, "cat big".to_owned()).await.unwrap();
+    for _ in 0..40 {
+        exec.from_device(Output::Stdout, &bytes(vec![7; 1 << 20])).unwrap();
+    }
+    let mut press = Press::new().unwrap();
+    let mut sealing = Sealing::begin(&recording).unwrap();
+    assert!(!sealing.go_on(&made.recipients, &mut press).unwrap(), "who has just begun is not held up");
+    let mut rounds = 1;
+    while sealing.go_on(&made.recipients, &mut press).unwrap() {
+        rounds += 1;
+    }
+    assert_eq!(rounds, 3);
+    assert_eq!(sealing.untold().iter().filter(|stored| stored.name.starts_with("00001.stdout")).count(), 40);
+}
+
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {

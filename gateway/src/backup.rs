@@ -8,9 +8,10 @@
 //! | `recordings/` | sealed recordings, and the working folders of live sessions, as they are |
 //! | `database.age` | the database of a moment after that checkpoint, sealed to the audit office and the recovery key |
 //! | `keys.tar.age` | the gateway's keys and its configuration, sealed to the recovery key alone |
-//! | `backup.json` | what of it is new each time, with sizes and SHA-256; written last ([`Manifest`]) |
+//! | `backup.note` | what of it is new each time, with sizes and SHA-256, signed by the log's key (C2SP signed-note); written last ([`Manifest`]) |
 //!
-//! Nothing in it can be read without a key, and who holds the office's cannot become the gateway. The order makes it
+//! Nothing in it can be read without a key, and who holds the office's cannot become the gateway. Anybody could seal another
+//! database to the same public keys, so what is restored is what the gateway signed. The order makes it
 //! consistent: the log first, so that the database knows all that the log seals; recordings last, so that all pieces are
 //! there that the database tells of. What never changes is not copied again, so that a folder can be one of object store
 //! that keeps what it has (rclone, restic, an immutable mount), and a second copy costs little.
@@ -27,13 +28,13 @@ pub use place::{place, unpacked_configuration};
 use crate::store::StoreError;
 use chrono::{DateTime, Utc};
 use sekimori_audit::error::RecordingError;
-use sekimori_audit::log::LogError;
+use sekimori_audit::log::{LogError, LogKeys, Note, SigningKey, note};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// The version of a backup's form.
-pub const VERSION: u32 = 1;
-const MANIFEST: &str = "backup.json";
+const MANIFEST: &str = "backup.note";
+/// What a note of a backup begins with; the digit is the version of the form.
+const HEAD: &str = "sekimori backup 1\n";
 const DATABASE: &str = "database.age";
 const KEYS: &str = "keys.tar.age";
 const LOG: &str = "log";
@@ -41,11 +42,9 @@ const LOG_KEYS: &str = "log.keys";
 const RECORDINGS: &str = "recordings";
 const CHECKPOINT: &str = "checkpoint";
 
-/// `backup.json`.
+/// What a backup says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`VERSION`].
-    pub version: u32,
     /// When it was taken.
     pub at: DateTime<Utc>,
     /// Of which hospital.
@@ -126,17 +125,28 @@ impl From<StoreError> for BackupError {
 }
 
 impl Manifest {
-    /// Reads that of a backup.
+    /// It as a signed note.
     ///
     /// # Errors
-    /// [`BackupError::Unusable`] if there is none, or of a newer form.
-    pub fn read(folder: &Path) -> Result<Self, BackupError> {
+    /// [`BackupError::Other`] if it cannot be encoded.
+    fn signed(&self, key: &SigningKey) -> Result<String, BackupError> {
+        let json = serde_json::to_string(self).map_err(anyhow::Error::from)?;
+        let text = format!("{HEAD}{json}\n");
+        Ok(note::join(&text, &[key.sign(&text)]))
+    }
+
+    /// Reads that of a backup, if one of the log's keys signed it.
+    ///
+    /// # Errors
+    /// [`BackupError::Unusable`] if there is none, of another form, or signed by others.
+    pub fn read(folder: &Path, keys: &LogKeys) -> Result<Self, BackupError> {
         let path = folder.join(MANIFEST);
         let bytes = std::fs::read(&path).map_err(|fault| BackupError::unusable(&path, fault))?;
-        let manifest: Self = serde_json::from_slice(&bytes).map_err(|fault| BackupError::unusable(&path, fault))?;
-        match manifest.version {
-            VERSION => Ok(manifest),
-            other => Err(BackupError::unusable(&path, format!("version {other}; this program reads {VERSION}"))),
-        }
+        let note = Note::parse(&bytes).map_err(|fault| BackupError::unusable(&path, fault))?;
+        note.verify(keys.log()).map_err(|fault| BackupError::unusable(&path, fault))?;
+        let json = note.text().strip_prefix(HEAD);
+        let json =
+            json.ok_or_else(|| BackupError::unusable(&path, "it is of another form; this program reads form 1"))?;
+        serde_json::from_str(json).map_err(|fault| BackupError::unusable(&path, fault))
     }
 }

@@ -14,7 +14,7 @@ mod sealer;
 pub mod status;
 pub mod witnesses;
 
-pub use keys::make_key;
+pub use keys::{in_force as key_in_force, make_key};
 pub use progress::Progress;
 pub use rotate::{Rotated, rotate};
 pub use sealer::Sealer;

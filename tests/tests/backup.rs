@@ -87,6 +87,14 @@ fn what_was_done_to_a_backup_is_found() -> Result<()> {
         ensure!(code != Some(0), "{} was changed: {said}", path.display());
         fs::write(&path, original)?;
     }
+    // Whoever holds the backup can seal another database to the same public keys, but not sign for it.
+    let note = place.folder.join("backup.note");
+    let original = fs::read_to_string(&note)?;
+    let entries = format!("\"entries\":{}", at(&made, "/entries"));
+    fs::write(&note, original.replacen(&entries, "\"entries\":7", 1))?;
+    let (code, said) = place.restore(&hospital, &place.office, &["--drill"])?;
+    ensure!(code == Some(1) && said.to_string().contains("backup.note"), "a forged note passes: {said}");
+    fs::write(&note, original)?;
     let script = "import sqlite3, sys; base = sqlite3.connect(sys.argv[1]); \
                   base.execute(\"UPDATE event SET body = body || ' ' WHERE seq = 5\"); base.commit()";
     let mut python = Command::new("python3");

@@ -74,16 +74,24 @@ impl Reader {
     /// # Errors
     /// [`LogError::Storage`], [`LogError::Malformed`].
     pub fn entry(&self, index: u64) -> Result<Option<Vec<u8>>, LogError> {
-        let bundle = index / WIDTH;
+        let at = usize::try_from(index % WIDTH).unwrap_or(usize::MAX);
+        let mut entries = self.entries(index / WIDTH)?;
+        Ok((at < entries.len()).then(|| entries.swap_remove(at)))
+    }
+
+    /// The entries of a bundle (C2SP tlog-tiles: 256 of them, fewer in the last); none behind the last.
+    ///
+    /// # Errors
+    /// [`LogError::Storage`], [`LogError::Malformed`].
+    pub fn entries(&self, bundle: u64) -> Result<Vec<Vec<u8>>, LogError> {
         let width = width_at(self.checkpoint.size, 0, bundle);
         let Some(bytes) = read_resource(&self.root, Resource::Entries { index: bundle, width })? else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
         // The bundle may have grown since: its first entries are the same.
         let held = u16::try_from(count(&bytes)).unwrap_or(u16::MAX);
         let entries = decode_bundle(&bytes, held)?;
-        let at = usize::try_from(index % WIDTH).unwrap_or(usize::MAX);
-        Ok((at < usize::from(width)).then(|| entries.get(at).map(|entry| entry.to_vec())).flatten())
+        Ok(entries.iter().take(width.into()).map(|entry| entry.to_vec()).collect())
     }
 
     /// The root of the first `size` entries.

@@ -39,7 +39,9 @@ impl Folder {
     pub(super) fn journal(&self, member: &str) -> Result<Journal, RecordingError> {
         let journal = Journal::create(&self.path, member, &self.key, self.durability)?;
         if self.durability == Durability::Power {
-            sync_folder(journal.path().parent().unwrap_or(&self.path))?;
+            // The folder of kept copies is new with the first of them, so its own name counts as well.
+            let folders = journal.path().ancestors().skip(1).take_while(|folder| folder.starts_with(&self.path));
+            folders.into_iter().try_for_each(sync_folder)?;
         }
         Ok(journal)
     }

@@ -52,13 +52,12 @@ pub use values::{
     SessionEnd, SessionHead, Summary, Terminal, Transfer,
 };
 
-use crate::keys::Recipients;
+use crate::keys::{Recipients, write_new};
 use channel::Channel;
 use chrono::{DateTime, Utc};
-use member::{Folder, create_file, create_folder, sync_folder};
+use member::{Folder, create_folder, sync_folder};
 pub(crate) use member::{hex, members_in};
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -445,11 +444,6 @@ fn folders_in(folder: &Path) -> Result<Vec<PathBuf>, RecordingError> {
 fn was_never_used(folder: &Path) -> bool {
     let _ = std::fs::remove_file(folder.join(journal::KEY));
     std::fs::remove_dir(folder).is_ok()
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), RecordingError> {
-    let mut file = create_file(path)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(RecordingError::storage("write", path))
 }
 
 fn sha256_of(bytes: &[u8]) -> String {

@@ -45,13 +45,13 @@ pub async fn check(
     identities: &Identities,
     database: &Path,
 ) -> Result<Checked, BackupError> {
-    let backup = Manifest::read(folder)?;
-    if measured(&folder.join(KEYS))? != backup.keys {
-        return Err(BackupError::unusable(&folder.join(KEYS), "it is not the one that was made with this backup"));
-    }
     let log = folder.join(LOG);
     let own = folder.join(LOG_KEYS);
     let keys_read = LogKeys::read(keys.unwrap_or(&own))?;
+    let backup = Manifest::read(folder, &keys_read)?;
+    if measured(&folder.join(KEYS))? != backup.keys {
+        return Err(BackupError::unusable(&folder.join(KEYS), "it is not the one that was made with this backup"));
+    }
     let recordings = folder.join(RECORDINGS);
     let recordings = match recordings.is_dir() {
         true => Some(Recordings::below(&recordings).map_err(BackupError::storage("list", &recordings))?),

@@ -2,6 +2,7 @@
 
 use super::{BackupError, Copied};
 use aws_lc_rs::digest::{Context, SHA256};
+use sekimori_audit::log::Hash;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -72,7 +73,7 @@ pub fn write(to: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> 
         hashed.file.sync_all()?;
         fs::rename(&partial, to)?;
         File::open(folder)?.sync_all()?;
-        Ok(Copied { size: hashed.size, sha256: hex(hashed.hash.finish().as_ref()) })
+        Ok(Copied { size: hashed.size, sha256: sha256(hashed.hash) })
     };
     written().map_err(|fault| {
         let _ = fs::remove_file(&partial);
@@ -85,7 +86,7 @@ pub fn measured(path: &Path) -> Result<Copied, BackupError> {
     let mut file = File::open(path).map_err(BackupError::storage("open", path))?;
     let mut hashed = Hashed { file: io::sink(), hash: Context::new(&SHA256), size: 0 };
     io::copy(&mut file, &mut hashed).map_err(BackupError::storage("read", path))?;
-    Ok(Copied { size: hashed.size, sha256: hex(hashed.hash.finish().as_ref()) })
+    Ok(Copied { size: hashed.size, sha256: sha256(hashed.hash) })
 }
 
 /// Makes an empty file that only its owner can read.
@@ -119,6 +120,6 @@ impl<W: Write> Write for Hashed<W> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn sha256(hash: Context) -> String {
+    Hash::from_bytes(hash.finish().as_ref()).map(|hash| hash.hex()).unwrap_or_default()
 }

@@ -1,9 +1,10 @@
 //! Takes a backup, while the gateway serves or not.
 
 use super::files::{below, copy, copy_once, make_private, put, write};
-use super::{BackupError, CHECKPOINT, Copied, DATABASE, KEYS, LOG, LOG_KEYS, MANIFEST, Manifest, RECORDINGS, VERSION};
+use super::{BackupError, CHECKPOINT, Copied, DATABASE, KEYS, LOG, LOG_KEYS, MANIFEST, Manifest, RECORDINGS};
 use crate::cli::context::ADMINISTRATOR;
 use crate::config::{Config, Database};
+use crate::seal;
 use crate::store::Store;
 use chrono::Utc;
 use sekimori_audit::keys::Recipients;
@@ -41,9 +42,8 @@ pub async fn make(
     until_nothing_vanishes(&recordings, || copy_recordings(&recordings, &to.join(RECORDINGS)))?;
     let keys = write(&to.join(KEYS), |out| seal_keys(config, config_path, &recipients, out))?;
     let (hospital, program) = (config.hospital.name.clone(), env!("CARGO_PKG_VERSION").to_owned());
-    let manifest = Manifest { version: VERSION, at: Utc::now(), hospital, program, entries, database, keys };
-    let json = serde_json::to_vec_pretty(&manifest).map_err(io::Error::from);
-    put(&to.join(MANIFEST), json.map_err(BackupError::storage("encode", to))?.as_slice())?;
+    let manifest = Manifest { at: Utc::now(), hospital, program, entries, database, keys };
+    put(&to.join(MANIFEST), manifest.signed(&seal::key_in_force(config)?)?.as_bytes())?;
     Ok(manifest)
 }
 

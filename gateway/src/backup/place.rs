@@ -29,6 +29,13 @@ pub fn unpacked_configuration(folder: &Path, recovery: &Identities) -> Result<Ve
 /// # Errors
 /// [`BackupError::Occupied`].
 fn check_room(config: &Config) -> Result<(), BackupError> {
+    let database = config.database().ok().and_then(|database| match database {
+        Database::Sqlite(path) => Some(path),
+        Database::Postgres { .. } => None,
+    });
+    if let Some(taken) = database.into_iter().chain([config.master_key()]).find(|path| path.exists()) {
+        return Err(BackupError::Occupied(taken));
+    }
     for place in [config.data_dir(), config.recordings_dir()] {
         match std::fs::read_dir(&place).map(|mut entries| entries.next().is_some()) {
             Ok(true) => return Err(BackupError::Occupied(place)),
@@ -45,7 +52,8 @@ fn check_room(config: &Config) -> Result<(), BackupError> {
 /// gets its name last, so that half a gateway is never taken for one.
 ///
 /// # Errors
-/// [`BackupError::Occupied`] if there is a gateway; otherwise [`BackupError`], and then there is none.
+/// [`BackupError::Occupied`] if there is a gateway; otherwise [`BackupError`], and then there is none. What the
+/// configuration puts outside of the data directory may be there in part.
 pub fn place(folder: &Path, config: &Config, recovery: &Identities, database: &Path) -> Result<(), BackupError> {
     check_room(config)?;
     let data = config.data_dir();

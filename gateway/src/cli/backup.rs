@@ -4,6 +4,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::output;
 use super::session::unlock::passphrase;
+use super::verify::read_anchors;
 use crate::backup::{self, BackupError, Checked};
 use crate::config::Config;
 use crate::serve;
@@ -11,7 +12,7 @@ use crate::store::Store;
 use chrono::Utc;
 use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_audit::keys::Identities;
-use sekimori_audit::log::Anchor;
+use sekimori_audit::log::LogKeys;
 use sekimori_policy::authority::Act;
 use sekimori_policy::id::PersonId;
 use serde_json::json;
@@ -54,7 +55,7 @@ pub struct RestoreArgs {
     /// The file of verifier keys that was kept elsewhere; without it the backup only agrees with itself
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
-    /// A checkpoint that was kept elsewhere; may be repeated
+    /// A checkpoint that was kept elsewhere, its text typed from paper, or a witness's folder; may be repeated
     #[arg(long, value_name = "FILE")]
     anchor: Vec<PathBuf>,
     /// Only prove that it could be done, and say what was proved
@@ -72,7 +73,11 @@ pub async fn restore(
     let RestoreArgs { folder, identity, passphrase_file, keys, anchor, drill } = args;
     let begin = std::time::Instant::now();
     let identities = Identities::read(&identity, || passphrase(&identity, passphrase_file.as_deref()))?;
-    let anchors = anchor.iter().map(|path| read_anchor(path)).collect::<Result<Vec<_>, _>>()?;
+    let origin = LogKeys::read(keys.as_deref().unwrap_or(&folder.join("log.keys")))?.origin().to_owned();
+    let mut anchors = Vec::new();
+    for path in &anchor {
+        read_anchors(path, &origin, &mut anchors)?;
+    }
     let opened = tempfile_beside(&config)?;
     let checked = backup::check(&folder, keys.as_deref(), &anchors, &identities, &opened.path).await?;
     let sound = checked.is_sound();
@@ -88,13 +93,11 @@ pub async fn restore(
     }
     if drill {
         // On the gateway's own machine it is on record that it was rehearsed; elsewhere the output is.
-        if let Ok(read) = Config::read(&config) {
-            let context = Context::new(read, config, json, as_person);
-            if context.store().await.is_ok() {
-                let (_, actor) = context.authority(Act::RunService).await?;
-                let detail = json!({ "of": checked.backup.at, "entries": checked.backup.entries });
-                context.store().await?.record(context.event(Kind::BackupDrilled, &actor, detail)).await?;
-            }
+        if config.exists() {
+            let context = Context::new(Config::read(&config)?, config, json, as_person);
+            let (_, actor) = context.authority(Act::RunService).await?;
+            let detail = json!({ "of": checked.backup.at, "entries": checked.backup.entries });
+            context.store().await?.record(context.event(Kind::BackupDrilled, &actor, detail)).await?;
         }
         return Ok(());
     }
@@ -127,12 +130,6 @@ async fn note(config: &Config, checked: &Checked) -> Result<(), CliError> {
     store.record(Event { detail, ..Event::new(Utc::now(), Kind::Restored, Actor::gateway()) }).await?;
     store.close().await;
     Ok(())
-}
-
-fn read_anchor(path: &Path) -> Result<Anchor, CliError> {
-    let bytes = std::fs::read(path);
-    let bytes = bytes.map_err(|fault| CliError::Usage(format!("cannot read {}: {fault}", path.display())))?;
-    Ok(Anchor::parse(&path.display().to_string(), &bytes)?)
 }
 
 /// The opened database while it is looked at; it goes with this.

@@ -27,18 +27,8 @@ pub enum Command {
         /// Only those that are open now
         #[arg(long)]
         live: bool,
-        /// Only this person's
-        #[arg(long)]
-        person: Option<PersonId>,
-        /// Only on this device
-        #[arg(long)]
-        device: Option<DeviceId>,
-        /// Only this vendor's
-        #[arg(long)]
-        vendor: Option<VendorId>,
-        /// Only those opened since
-        #[arg(long, value_name = "TIME")]
-        since: Option<String>,
+        #[command(flatten)]
+        which: Which,
         /// At most so many
         #[arg(long, default_value_t = 100)]
         limit: u32,
@@ -75,18 +65,8 @@ pub enum Command {
         /// Words that all have to stand in one line; case and width do not matter
         #[arg(required = true)]
         words: Vec<String>,
-        /// Only in this person's sessions
-        #[arg(long)]
-        person: Option<PersonId>,
-        /// Only on this device
-        #[arg(long)]
-        device: Option<DeviceId>,
-        /// Only in this vendor's
-        #[arg(long)]
-        vendor: Option<VendorId>,
-        /// Only in sessions opened since
-        #[arg(long, value_name = "TIME")]
-        since: Option<String>,
+        #[command(flatten)]
+        which: Which,
         /// At most in so many sessions, the newest
         #[arg(long, default_value_t = 1000)]
         sessions: u32,
@@ -142,22 +122,44 @@ pub enum Command {
     },
 }
 
+/// Which sessions.
+#[derive(Debug, clap::Args)]
+pub struct Which {
+    /// Only this person's
+    #[arg(long)]
+    person: Option<PersonId>,
+    /// Only on this device
+    #[arg(long)]
+    device: Option<DeviceId>,
+    /// Only this vendor's
+    #[arg(long)]
+    vendor: Option<VendorId>,
+    /// Only those opened since
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+}
+
+impl Which {
+    fn filter(self, limit: u32, context: &Context) -> Result<SessionFilter, CliError> {
+        let Self { person, device, vendor, since } = self;
+        let since = since.map(|text| context.time(&text)).transpose()?;
+        Ok(SessionFilter { live: false, person, device, vendor, since, limit: Some(limit) })
+    }
+}
+
 /// Does what the verb says.
 pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
-        Command::List { live, person, device, vendor, since, limit } => {
-            let since = since.map(|text| context.time(&text)).transpose()?;
-            let filter = SessionFilter { live, person, device, vendor, since, limit: Some(limit) };
-            list(&filter, context).await
+        Command::List { live, which, limit } => {
+            list(&SessionFilter { live, ..which.filter(limit, context)? }, context).await
         }
         Command::Show { id } => show(&id, context).await,
         Command::Replay { id, channel, speed, idle_limit, at, text, unlock } => {
             let how = viewing::How { channel, speed, idle_limit, at, text };
             viewing::replay(&id, how, &unlock, context).await
         }
-        Command::Search { words, person, device, vendor, since, sessions, known, unlock } => {
-            let since = since.map(|text| context.time(&text)).transpose()?;
-            let filter = SessionFilter { live: false, person, device, vendor, since, limit: Some(sessions) };
+        Command::Search { words, which, sessions, known, unlock } => {
+            let filter = which.filter(sessions, context)?;
             search::run(&words, &filter, (!known).then_some(&unlock), context).await
         }
         Command::Export { id, bundle: Some(out), opened, unlock, .. } => {

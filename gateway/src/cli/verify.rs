@@ -64,7 +64,7 @@ pub fn run(args: &Args, json: bool) -> Result<(), CliError> {
 }
 
 /// Reads an anchor, or those of this log in a folder: a witness's, in which there may be others' too.
-fn read_anchors(path: &Path, origin: &str, anchors: &mut Vec<Anchor>) -> Result<(), CliError> {
+pub(super) fn read_anchors(path: &Path, origin: &str, anchors: &mut Vec<Anchor>) -> Result<(), CliError> {
     let unreadable = |fault: std::io::Error| CliError::Usage(format!("cannot read {}: {fault}", path.display()));
     let parsed = |path: &Path| {
         let bytes =

@@ -9,6 +9,8 @@ use std::path::Path;
 
 /// Events compared at a time.
 const BATCH: u32 = 1000;
+/// Entries of the log in one of its files (C2SP tlog-tiles).
+const BUNDLE: u64 = 256;
 /// Differences that are named; the rest are counted.
 const MOST_NAMED: usize = 20;
 
@@ -42,6 +44,8 @@ pub async fn compare(store: &Store, folder: &Path) -> anyhow::Result<Compared> {
     let checkpoint = reader.checkpoint().clone();
     let mut leaves = Leaves::of(&checkpoint.origin);
     let mut compared = Compared::default();
+    // The bundle of entries that is compared now.
+    let (mut bundle, mut entries) = (u64::MAX, Vec::new());
     let mut limit = BATCH;
     while compared.events < checkpoint.size {
         let next = compared.events + 1;
@@ -64,7 +68,12 @@ pub async fn compare(store: &Store, folder: &Path) -> anyhow::Result<Compared> {
         for (event, number) in events.iter().zip(next..=checkpoint.size) {
             // One that cannot be made into a leaf was altered as well.
             let leaf = leaves.of_event(store, event).await.ok().map(|leaf| leaf.encode());
-            if leaf.is_none() || reader.entry(number - 1)? != leaf {
+            if bundle != (number - 1) / BUNDLE {
+                bundle = (number - 1) / BUNDLE;
+                entries = reader.entries(bundle)?;
+            }
+            let entry = usize::try_from((number - 1) % BUNDLE).ok().and_then(|at| entries.get(at));
+            if leaf.is_none() || entry != leaf.as_ref() {
                 compared.differs(number);
             }
             compared.events = number;

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use anyhow::Context as _;
-use sekimori_audit::log::{LogError, Role, SigningKey};
+use sekimori_audit::log::{LogError, LogKeys, Role, SigningKey};
 use sekimori_certs::log_key::LogKey;
 use std::os::unix::fs::{MetadataExt, chown};
 use uuid::Uuid;
@@ -28,6 +28,17 @@ pub(super) fn load(config: &Config) -> anyhow::Result<Vec<LogKey>> {
 /// A key as it signs.
 pub(super) fn signing(key: &LogKey) -> Result<SigningKey, LogError> {
     SigningKey::from_seed(&key.name, Role::Log, &key.seed)
+}
+
+/// The key that the log is signed with now: the last one that was introduced.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn in_force(config: &Config) -> anyhow::Result<SigningKey> {
+    let introduced = LogKeys::read(&config.log_keys())?;
+    let keys = load(config)?.iter().map(signing).collect::<Result<Vec<_>, _>>()?;
+    let found = keys.into_iter().find(|key| introduced.log().last() == Some(key.verifier()));
+    found.with_context(|| format!("the log's key is not in {}: restore it", config.keys_dir().display()))
 }
 
 /// Makes the first key of the log, and the file of verifier keys for the auditor; returns the verifier key.

@@ -135,7 +135,7 @@ impl Office {
         loop {
             // Asked first: whatever has ended by then is sealed in this round.
             let stopping = segments.stop.is_cancelled();
-            self.seal_what_is_live().await;
+            let pause = if self.seal_what_is_live().await { Duration::ZERO } else { ROUND };
             let ended = segments.take_ended();
             for one in ended {
                 let folder = one.folder().to_owned();
@@ -154,29 +154,34 @@ impl Office {
             tokio::select! {
                 () = segments.more.notified() => {}
                 () = segments.stop.cancelled() => {}
-                () = tokio::time::sleep(ROUND) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
-    /// Goes on with the recordings of all live sessions.
-    async fn seal_what_is_live(&mut self) {
+    /// Goes on with the recordings of all live sessions; whether more of one is due already.
+    async fn seal_what_is_live(&mut self) -> bool {
+        let mut more = false;
         for session in self.gate.live.all() {
             let recording = &session.recording;
             if self.lost.contains(recording.folder()) {
                 continue;
             }
-            if let Err(fault) = self.go_on(recording).await {
-                if matches!(fault, Fault::Thread) {
-                    self.lost.insert(recording.folder().to_owned());
+            match self.go_on(recording).await {
+                Ok(due) => more |= due,
+                Err(fault) => {
+                    if matches!(fault, Fault::Thread) {
+                        self.lost.insert(recording.folder().to_owned());
+                    }
+                    let folder = recording.folder().display();
+                    tracing::error!(%folder, %fault, "a recording is not sealed while it goes on; trying again");
                 }
-                let folder = recording.folder().display();
-                tracing::error!(%folder, %fault, "a recording is not sealed while it goes on; trying again");
             }
         }
+        more
     }
 
-    async fn go_on(&mut self, recording: &Recording) -> Result<(), Fault> {
+    async fn go_on(&mut self, recording: &Recording) -> Result<bool, Fault> {
         let folder = recording.folder().to_owned();
         let begun = self.under_way.remove(&folder);
         let (recording, recipients) = (recording.clone(), self.gate.recordings.recipients().clone());
@@ -189,7 +194,7 @@ impl Office {
             .await??;
         // Only what is on the disk is told of.
         let told = match went_on {
-            Ok(()) => tell(&self.gate, &mut sealing).await,
+            Ok(more) => tell(&self.gate, &mut sealing).await.map(|()| more),
             Err(fault) => Err(fault.into()),
         };
         self.under_way.insert(folder, sealing);
@@ -204,8 +209,9 @@ impl Office {
             return;
         };
         tracing::error!(folder = %due.folder.display(), %fault, "a recording is not sealed yet; trying again");
-        let known = self.under_way.contains_key(&due.folder);
-        let due = Due { recording: due.recording.filter(|_| known), ..due };
+        // With the thread that is gone went what it was given.
+        let lost = matches!(fault, Fault::Thread);
+        let due = Due { recording: due.recording.filter(|_| !lost), ..due };
         self.due.push(due.put_off());
     }
 
@@ -260,10 +266,16 @@ impl Office {
 
 /// What the log was told of a recording by another process.
 async fn told(gate: &Gate, head: &SessionHead) -> Result<Vec<Stored>, StoreError> {
-    let events = gate.store.events_of_session(head.session).await?;
-    let events = events.iter().filter_map(|event| event.event().ok());
-    let segments = events.filter(|event| event.kind == Kind::RecordingSegment);
-    Ok(segments.filter_map(|event| serde_json::from_value(event.detail.clone()).ok()).collect())
+    let mut told = Vec::new();
+    for stored in gate.store.events_of_session(head.session).await? {
+        let event = stored.event()?;
+        if event.kind == Kind::RecordingSegment {
+            // One that cannot be read is not passed over: what it tells of would be written over.
+            let damaged = |fault: serde_json::Error| StoreError::damaged("event", stored.seq, &fault.to_string());
+            told.push(serde_json::from_value(event.detail).map_err(damaged)?);
+        }
+    }
+    Ok(told)
 }
 
 /// Tells the log of what was sealed.
@@ -282,11 +294,11 @@ async fn tell(gate: &Gate, sealing: &mut Sealing) -> Result<(), Fault> {
 async fn tell_the_end(gate: &Gate, sealing: &mut Sealing, stored: &[Stored]) -> Result<(), Fault> {
     tell(gate, sealing).await?;
     let head = sealing.head();
-    let events = gate.store.events_of_session(head.session).await?;
-    let mut events = events.iter().filter_map(|event| event.event().ok());
-    if events.any(|event| event.kind == Kind::RecordingSealed) {
-        // A crash came between this and taking the folder away.
-        return Ok(());
+    for stored in gate.store.events_of_session(head.session).await? {
+        if stored.event().map_err(Fault::Store)?.kind == Kind::RecordingSealed {
+            // A crash came between this and taking the folder away.
+            return Ok(());
+        }
     }
     let bytes: u64 = stored.iter().map(|stored| stored.place.size).sum();
     let index = stored.last().map(|stored| &stored.place.sha256);

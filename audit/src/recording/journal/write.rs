@@ -56,7 +56,10 @@ impl Journal {
         self.frames.reserve(bytes.len() + frames * (HEAD + TAG));
         let mut at = position;
         for part in bytes.chunks(MOST) {
-            add_frame(&mut self.frames, &self.key, at, part).map_err(|_| no_cipher(&self.path))?;
+            if add_frame(&mut self.frames, &self.key, at, part).is_err() {
+                self.torn = true;
+                return Err(no_cipher(&self.path));
+            }
             at += part.len() as u64;
         }
         let written = self.file.write_all(&self.frames);

@@ -79,10 +79,12 @@ impl Container {
             .map_err(std::io::Error::from)
             .map_err(RecordingError::storage("encode the index of", &self.path))?;
         json.push(b'\n');
+        // It counts only when all is done: an end that fails is written anew.
+        let before = self.at;
         let place = self.append(INDEX, &json)?;
-        let end = self.at + 2 * BLOCK;
+        let behind = std::mem::replace(&mut self.at, before);
         // What a failure left behind goes; what comes anew is zero.
-        let ended = self.file.set_len(self.at).and_then(|()| self.file.set_len(end));
+        let ended = self.file.set_len(behind).and_then(|()| self.file.set_len(behind + 2 * BLOCK));
         ended.map_err(RecordingError::storage("end", &self.path))?;
         self.file.sync_all().map_err(RecordingError::storage("sync", &self.path))?;
         Ok(Stored::alone(INDEX, place))

@@ -13,7 +13,7 @@ use crate::keys::Recipients;
 use crate::recording::journal::{JournalReader, KEY, Mark, SUFFIX, SessionKey, parts_of};
 use crate::recording::member::{Found, members_in, sync_folder};
 use crate::recording::{Recording, SessionHead};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -144,11 +144,12 @@ impl Sealing {
         Ok(index.stored().chain([Stored::alone(INDEX, place)]).collect())
     }
 
-    /// Seals what is due of a recording that goes on: at most some MiB, on the disk when this returns. Blocks.
+    /// Seals what is due of a recording that goes on: at most some MiB, on the disk when this returns; whether more is due
+    /// already. Blocks.
     ///
     /// # Errors
     /// What the file system said; what was sealed before stays, and the next call goes on from there.
-    pub fn go_on(&mut self, recipients: &Recipients, press: &mut Press) -> Result<(), RecordingError> {
+    pub fn go_on(&mut self, recipients: &Recipients, press: &mut Press) -> Result<bool, RecordingError> {
         let before = self.untold.len();
         let mut left = ROUND;
         for found in members_in(&self.folder)? {
@@ -160,7 +161,10 @@ impl Sealing {
                 }
             }
         }
-        if self.untold.len() > before { self.container.sync() } else { Ok(()) }
+        if self.untold.len() > before {
+            self.container.sync()?;
+        }
+        Ok(left == 0)
     }
 
     /// Seals the rest of a recording that is over, and gives the tar its name; all is on the disk when this returns. The
@@ -172,10 +176,11 @@ impl Sealing {
         if self.finished {
             return Ok(());
         }
+        let mut all = u64::MAX;
         for found in members_in_order(&self.folder)? {
             match (found.journal, &self.key) {
                 (true, None) => self.add_journal(&found)?,
-                _ => self.seal_member(&found, Take::All, &mut u64::MAX.clone(), recipients, press)?,
+                _ => self.seal_member(&found, Take::All, &mut all, recipients, press)?,
             }
         }
         let index = self.container.finish()?;
@@ -221,7 +226,10 @@ impl Sealing {
             member.mark = source.mark();
             *left = left.saturating_sub(press.room.len() as u64);
         }
-        member.waits = None;
+        if *left > 0 {
+            // What did not come to its turn in this round has waited since then.
+            member.waits = None;
+        }
         if take == Take::All {
             member.words.end();
         }
@@ -270,8 +278,9 @@ impl Sealing {
 
     /// For a tar that is there already.
     fn tell_all_but(&mut self, told: &[Stored], index: Stored) {
+        let told: HashSet<&str> = told.iter().map(|told| told.name.as_str()).collect();
         let all = self.container.index.stored().chain([index]);
-        self.untold = all.filter(|stored| !told.iter().any(|told| told.name == stored.name)).collect();
+        self.untold = all.filter(|stored| !told.contains(stored.name.as_str())).collect();
     }
 }
 

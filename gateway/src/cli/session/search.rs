@@ -19,6 +19,9 @@ use serde_json::json;
 use std::path::PathBuf;
 use uuid::Uuid;
 
+/// Results that are looked for: who gets more has asked for too little.
+const MOST: usize = 10_000;
+
 /// A result.
 #[derive(Debug, Serialize)]
 struct Found {
@@ -51,17 +54,24 @@ pub async fn run(
     let identities = unlock.map(|unlock| unlock.identities(&person.id, context)).transpose()?;
     let (mut found, mut unread) = (Vec::new(), Vec::new());
     for row in rows {
+        if found.len() >= MOST {
+            break;
+        }
         found.extend(known(&row, &wanted, store).await?);
         let Some(identities) = &identities else { continue };
         let folder = folder(&row, context);
         if !sealed_path(&folder).exists() && !folder.exists() {
             continue;
         }
-        match shown(&row, folder, identities.clone(), wanted.clone()).await? {
+        let room = MOST.saturating_sub(found.len());
+        match shown(&row, folder, identities.clone(), wanted.clone(), room).await? {
             Ok(shown) => found.extend(shown),
             // One that cannot be read must not hide what is in the others.
             Err(fault) => unread.push((row.opening.id, fault)),
         }
+    }
+    if found.len() >= MOST {
+        eprintln!("these are the first {MOST}: there may be more; ask for more words, or for fewer sessions");
     }
     for one in &mut found {
         one.shown_at = context.show(one.at);
@@ -109,12 +119,16 @@ async fn shown(
     folder: PathBuf,
     identities: Identities,
     wanted: Wanted,
+    room: usize,
 ) -> Result<Result<Vec<Found>, RecordingError>, CliError> {
     let row = row.clone();
     let look = move || {
         let index = replay::open(Source::of(&folder, || Ok::<_, RecordingError>(identities))?)?;
         let mut found = Vec::new();
         replay::search(&index, &wanted, |hit| {
+            if found.len() == room {
+                return;
+            }
             let (session, channel) = (row.opening.id, hit.line.channel);
             let how = match index.cast_of(channel) {
                 Some(_) => format!("replay {session} --channel {channel} --at {}", hit.moment.as_secs()),
