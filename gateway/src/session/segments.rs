@@ -271,7 +271,7 @@ async fn told(gate: &Gate, head: &SessionHead) -> Result<Vec<Stored>, StoreError
         let event = stored.event()?;
         if event.kind == Kind::RecordingSegment {
             // One that cannot be read is not passed over: what it tells of would be written over.
-            let damaged = |fault: serde_json::Error| StoreError::damaged("event", stored.seq, &fault.to_string());
+            let damaged = |fault: serde_json::Error| StoreError::damaged("event", stored.seq, fault.to_string());
             told.push(serde_json::from_value(event.detail).map_err(damaged)?);
         }
     }
