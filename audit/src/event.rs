@@ -159,8 +159,16 @@ kinds! {
     RecordingSealed = "recording.sealed",
     /// The bytes of a session's recording were removed, after its retention.
     RecordingPurged = "recording.purged",
-    /// A hold was laid on a recording, or lifted.
+    /// A hold was laid on a recording.
     RecordingHeld = "recording.held",
+    /// A hold on a recording was lifted.
+    RecordingReleased = "recording.released",
+    /// The removal of recordings was proposed.
+    PurgeProposed = "purge.proposed",
+    /// A proposal of that was approved or rejected.
+    PurgeDecided = "purge.decided",
+    /// The bytes of an approved purge are off the disk.
+    PurgeDone = "purge.done",
     /// The next key of the transparency log was introduced.
     LogKeyRotated = "log.key-rotated",
     /// Events waited too long to be sealed into the transparency log: sessions ended, and none started.

@@ -35,6 +35,8 @@ signed with the key that was retired                xx.x  xx.x
 rewritten and signed: an event is left out          xx..  xxxx
 rewritten and signed: a session is left out         ....  xxxx
 rewritten and signed: another body                  ....  xxxx
+rewritten and signed: a purge of what is live       xx..  xxxx
+rewritten and signed: a purge of what is held       xx..  xxxx
 rewritten and signed: hours are left out            ?...  xxxx
 rolled back to a checkpoint of before               ....  xxxx
 the end is cut off and continued otherwise          ....  xxxx
@@ -142,6 +144,19 @@ impl Subject {
             "rewritten and signed: another body" => rewritten(&|leaves| {
                 let at = self.inside_a_session();
                 leaves[at].hash = sekimori_audit::log::sha256(b"what did not happen");
+            }),
+            // Nothing else is wrong with it: it stands where the last event of a session stood.
+            "rewritten and signed: a purge of what is live" => rewritten(&|leaves| {
+                let at = self.inside_a_session();
+                "recording.purged".clone_into(&mut leaves[at].kind);
+            }),
+            "rewritten and signed: a purge of what is held" => rewritten(&|leaves| {
+                let id = leaves[self.inside_a_session()].session;
+                let channel = self.inside_a_session();
+                "recording.held".clone_into(&mut leaves[channel].kind);
+                let sealed = leaves.iter_mut().rfind(|leaf| leaf.session == id).unwrap();
+                assert_eq!(sealed.kind, "recording.sealed");
+                "recording.purged".clone_into(&mut sealed.kind);
             }),
             "rewritten and signed: hours are left out" => rewritten(&|leaves| {
                 // Whole hours with all their sessions, and the numbers of the rest made to fit.

@@ -5,11 +5,12 @@
 mod logs;
 
 use logs::{ORIGIN, Story, key, keys, keys_text, life, session, spoil, witness_key, write};
-use sekimori_audit::log::leaf::{BEAT, CLOSE, OPEN, PURGED, SEALED, SEGMENT, START, STOP};
+use sekimori_audit::log::leaf::{BEAT, CLOSE, HELD, OPEN, PURGED, RELEASED, SEALED, SEGMENT, START, STOP};
 use sekimori_audit::log::{Anchor, Checkpoint, Leaf, LogError, LogKeys, Writer, note, paper, rotation_leaf, sha256};
-use sekimori_audit::verify::{Body, Code, Limits, Options, Report, Verdict, verify};
+use sekimori_audit::verify::{Body, Code, Limits, Options, Recordings, Report, Verdict, verify};
 use std::cell::RefCell;
 use std::path::Path;
+use std::time::Duration;
 
 fn judged(root: &Path, anchors: &[Anchor]) -> Report {
     verify(root, &keys([key(1).verifier()]), anchors, &Options::default()).unwrap()
@@ -238,6 +239,79 @@ fn bytes_are_compared_with_their_leaves_and_purges_account_for_what_is_gone() {
     let expected =
         [("body-missing", Some(3), id), ("session-unopened", Some(7), other), ("purge-unfounded", Some(7), other)];
     assert_eq!(judge(&forged, &[3, 4], None), expected);
+}
+
+#[test]
+fn a_purge_is_for_what_has_ended_is_sealed_is_not_held_and_is_old_enough() {
+    let id = session(1);
+    let judge = |story: &Story, retention: Option<u64>| {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), &story.leaves, 100, 1);
+        let retention = retention.map(|hours| Duration::from_secs(hours * 3600));
+        let beat = Duration::from_secs(1_000_000);
+        let options = Options { limits: Limits { retention, beat, ..Limits::default() }, ..Options::default() };
+        let report = verify(root.path(), &keys([key(1).verifier()]), &[], &options).unwrap();
+        report.faults.iter().map(|fault| fault.code.code()).collect::<Vec<_>>()
+    };
+    let told = |acts: &[&str]| {
+        let mut story = Story::default();
+        story.tell(BEAT, None).visit(id, 1).wait(600);
+        acts.iter().for_each(|kind| _ = story.tell(kind, Some(id)));
+        story
+    };
+    assert_eq!(judge(&told(&[PURGED]), Some(10)), [""; 0]);
+    assert_eq!(judge(&told(&[PURGED]), Some(11)), ["purge-early"]);
+    assert_eq!(judge(&told(&[HELD, PURGED]), None), ["purge-held"]);
+    assert_eq!(judge(&told(&[HELD, HELD, RELEASED, PURGED]), None), ["purge-held"]);
+    assert_eq!(judge(&told(&[HELD, RELEASED, PURGED]), None), [""; 0]);
+    assert_eq!(judge(&told(&[PURGED, PURGED]), None), ["purge-unfounded"]);
+    let mut open = Story::default();
+    open.tell(BEAT, None).tell(OPEN, Some(id)).tell(PURGED, Some(id)).tell(CLOSE, Some(id));
+    assert_eq!(judge(&open, None), ["purge-unfounded"]);
+    let mut unsealed = Story::default();
+    unsealed.tell(BEAT, None).tell(OPEN, Some(id)).tell(SEGMENT, Some(id)).tell(CLOSE, Some(id)).tell(PURGED, Some(id));
+    assert!(judge(&unsealed, None).contains(&"purge-unfounded"));
+}
+
+#[test]
+fn of_a_session_that_goes_on_what_was_sealed_has_to_be_there() {
+    let id = session(1);
+    let mut story = Story::default();
+    story.tell(BEAT, None).tell(OPEN, Some(id));
+    for piece in ["first piece", "second piece"] {
+        let (number, time) = (story.next_number(Some(id)), story.time());
+        story.leaves.push(Leaf::of_bytes(SEGMENT, Some(id), number, time, piece.as_bytes()));
+    }
+    let root = tempfile::tempdir().unwrap();
+    let log = root.path().join("log");
+    write(&log, &story.leaves, 100, 1);
+    let below = root.path().join("recordings");
+    let put = |day: &str, pieces: &[&str]| {
+        let folder = below.join(day);
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut tar = tar::Builder::new(Vec::new());
+        for piece in pieces {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(piece.len() as u64);
+            tar.append_data(&mut header, format!("{id}/{piece}"), piece.as_bytes()).unwrap();
+        }
+        // As it lies while it grows: nothing stands behind the last file.
+        std::fs::write(folder.join(format!("{id}.tar.partial")), tar.get_ref()).unwrap();
+    };
+    let judge = || {
+        let recordings = Recordings::below(&below).unwrap();
+        let options = Options { recordings: Some(&recordings), ..Options::default() };
+        let report = verify(&log, &keys([key(1).verifier()]), &[], &options).unwrap();
+        report.faults.iter().map(|fault| (fault.code.code(), fault.entry)).collect::<Vec<_>>()
+    };
+    put("2026/11/01", &["first piece", "second piece", "told of later"]);
+    assert_eq!(judge(), []);
+    put("2026/11/01", &["first piece"]);
+    assert_eq!(judge(), [("body-missing", Some(3))]);
+    // Two that go by one name cannot both be it.
+    put("2026/11/01", &["first piece", "second piece"]);
+    put("2026/11/02", &["first piece", "second piece"]);
+    assert_eq!(judge(), [("recording-differs", None)]);
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod output;
 mod paperwork;
 mod person;
 mod recording_key;
+mod retention;
 mod session;
 mod sign_in;
 mod vendor;
@@ -119,6 +120,9 @@ enum Verb {
     /// The keys that open recordings
     #[command(subcommand)]
     RecordingKey(recording_key::Command),
+    /// How long recordings are kept, held (保全) and removed (廃棄)
+    #[command(subcommand)]
+    Retention(retention::Command),
     /// The device ledger (機器台帳)
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -197,6 +201,7 @@ async fn act(verb: Verb, context: &Context) -> Result<(), CliError> {
         Verb::SignIn(command) => sign_in::run(command, context).await,
         Verb::Session(command) => session::run(command, context).await,
         Verb::RecordingKey(command) => recording_key::run(command, context).await,
+        Verb::Retention(command) => retention::run(command, context).await,
         Verb::Ledger(command) => ledger::run(command, context).await,
         Verb::Log(command) => log::run(command, context).await,
         Verb::Backup(args) => backup::run(args, context).await,

@@ -7,9 +7,12 @@
 mod console;
 #[path = "config/log.rs"]
 mod log;
+#[path = "config/retention.rs"]
+mod retention;
 
 pub use console::Console;
 pub use log::{Log, Witness};
+pub use retention::Retention;
 
 use chrono_tz::Tz;
 use ipnet::IpNet;
@@ -68,6 +71,9 @@ pub struct Config {
     /// Recording.
     #[serde(default)]
     pub recording: Recording,
+    /// How long recordings are kept.
+    #[serde(default)]
+    pub retention: Retention,
     /// The transparency log.
     #[serde(default)]
     pub log: Log,
@@ -299,6 +305,7 @@ impl Config {
         }
         self.log.check()?;
         self.console.check()?;
+        self.retention.check()?;
         if self.storage.grace_seconds == 0 {
             return Err("storage.grace_seconds is 0: it must be at least 1".into());
         }

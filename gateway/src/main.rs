@@ -9,6 +9,8 @@ mod demo;
 mod gate;
 mod people;
 mod publish;
+mod retention;
+mod room;
 mod sandbox;
 mod seal;
 mod serve;

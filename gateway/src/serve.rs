@@ -6,6 +6,7 @@ use crate::console::Console;
 use crate::gate::{Gate, Parts};
 use crate::people::password::Passwords;
 use crate::publish;
+use crate::retention;
 use crate::sandbox::Held;
 use crate::seal::{Sealer, progress, witnesses};
 use crate::session::{live, watchers};
@@ -120,6 +121,7 @@ pub async fn start(config: Config, held: Held) -> anyhow::Result<Serving> {
     let gate = Arc::new(Gate::new(config, parts));
     gate.sealing.spawn(gate.store.clone(), sealer);
     gate.segments.spawn(gate.clone(), unsealed);
+    tokio::spawn(sweep(gate.clone()));
     tokio::spawn(watchers::hand_out(gate.clone(), socket));
     tokio::spawn(live::watch(gate.clone(), seen));
     tokio::spawn(progress::watch(gate.clone()));
@@ -198,6 +200,16 @@ impl Serving {
         gate.sealing.finish().await;
         gate.store.close().await;
         Ok(())
+    }
+}
+
+/// Removes what was approved for removal when this was interrupted.
+async fn sweep(gate: Arc<Gate>) {
+    let folder = gate.config().recordings_dir();
+    match retention::sweep(&gate.store, &folder).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "recordings were removed whose purge had been approved"),
+        Err(fault) => tracing::error!(%fault, "recordings whose purge was approved are not removed yet"),
     }
 }
 

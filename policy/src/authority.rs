@@ -50,13 +50,21 @@ pub enum Act {
     ChangeLedger,
     /// Take evidence and recordings out of the gateway.
     ExportEvidence,
+    /// Hold recordings (保全), however old they become.
+    HoldRecordings,
+    /// Let go of what was held.
+    ReleaseRecordings,
+    /// Ask that recordings be removed whose time is over (廃棄).
+    ProposePurge,
+    /// Decide on that, as somebody else.
+    ApprovePurge,
     /// Start, stop and configure the gateway.
     RunService,
 }
 
 impl Act {
     /// Every act, in the order of the matrix that managers read.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::RequestWork,
         Self::ApproveWork,
         Self::RejectWork,
@@ -75,6 +83,10 @@ impl Act {
         Self::ReadLedger,
         Self::ChangeLedger,
         Self::ExportEvidence,
+        Self::HoldRecordings,
+        Self::ReleaseRecordings,
+        Self::ProposePurge,
+        Self::ApprovePurge,
         Self::RunService,
     ];
 
@@ -98,6 +110,9 @@ impl Act {
             Self::ReadRecordings => &[Approver, SafetyManager, Administrator, Auditor],
             Self::ReadLog | Self::ReadLedger => &[Approver, SafetyManager, Administrator, Auditor, Management],
             Self::ChangeLedger => &[Approver, Administrator],
+            // To keep is never wrong either; to let go is a decision, and to remove takes two.
+            Self::HoldRecordings | Self::ProposePurge => &[Approver, SafetyManager, Administrator],
+            Self::ReleaseRecordings | Self::ApprovePurge => &[Approver, SafetyManager],
             Self::ExportEvidence => &[Approver, SafetyManager, Administrator, Auditor],
         }
     }
@@ -132,6 +147,10 @@ impl Act {
             Self::ReadLedger => ("機器台帳の閲覧", "reading the ledger"),
             Self::ChangeLedger => ("機器台帳の変更", "changing the ledger"),
             Self::ExportEvidence => ("証跡の書き出し", "exporting evidence"),
+            Self::HoldRecordings => ("操作記録の保全", "holding recordings"),
+            Self::ReleaseRecordings => ("操作記録の保全の解除", "releasing recordings"),
+            Self::ProposePurge => ("操作記録の廃棄の申請", "proposing a purge"),
+            Self::ApprovePurge => ("操作記録の廃棄の承認", "approving a purge"),
             Self::RunService => ("ゲートウェイの運用", "running the gateway"),
         }
     }
@@ -236,6 +255,18 @@ pub fn may_review(person: &Person, work: &Work) -> Result<Authority, Refusal> {
     }
     if work.rounds().iter().filter_map(|round| round.report()).any(|report| report.by == person.id) {
         return Err(Refusal::OwnReport { person: person.id.clone(), work: work.id().clone() });
+    }
+    Ok(authority)
+}
+
+/// Whether this person may decide on a purge that somebody proposed.
+///
+/// # Errors
+/// As [`may`], and when the person proposed it.
+pub fn may_purge(person: &Person, proposed_by: &PersonId) -> Result<Authority, Refusal> {
+    let authority = may(person, Act::ApprovePurge)?;
+    if person.id == *proposed_by {
+        return Err(Refusal::OwnProposal { person: person.id.clone() });
     }
     Ok(authority)
 }

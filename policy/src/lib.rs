@@ -10,6 +10,7 @@ pub mod factor;
 pub mod facts;
 pub mod id;
 pub mod reason;
+pub mod retention;
 mod rules;
 pub mod window;
 pub mod work;

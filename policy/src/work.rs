@@ -221,6 +221,13 @@ impl Work {
         }
     }
 
+    /// Whether it was ever opened before its approval. The stage forgets it when the work is rejected or cut off; the
+    /// history does not.
+    #[must_use]
+    pub fn was_opened_in_emergency(&self) -> bool {
+        self.history.iter().any(|entry| entry.act == transition::OPEN_EMERGENCY)
+    }
+
     /// Emergency access that still waits for approval (事後承認待ち). Shown wherever the work is.
     #[must_use]
     pub fn awaiting_retrospective_approval(&self) -> Option<&EmergencyAccess> {

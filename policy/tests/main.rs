@@ -5,6 +5,7 @@
 mod decisions;
 mod hospital;
 mod properties;
+mod retention;
 mod roles;
 mod rrules;
 mod situations;

@@ -61,7 +61,7 @@ for line in filter(lambda line: line and line[0] != "#", map(str.strip, keys_fil
 check(log.resolve() not in keys_file.resolve().parents, "the keys lie inside the log")
 
 size, root = checkpoint(log / "checkpoint", keys[-1])
-hashes, numbers, rotations = [], {}, []
+hashes, numbers, rotations, states = [], {}, [], {}
 for index in range(-(-size // 256)):
     width = min(256, size - index * 256)
     (bundle, exact), (tile, _) = resource("entries", index, width), resource(0, index, width)
@@ -75,6 +75,11 @@ for index in range(-(-size // 256)):
         leaf = json.loads(entry)
         check(leaf["n"] == numbers.get(leaf["s"], 0) + 1, f"entry {len(hashes) - 1}: session {leaf['s']!r} has a gap")
         numbers[leaf["s"]] = leaf["n"]
+        state = states.setdefault(leaf["s"], [False, 0])  # whether the session has closed, and how many holds are in force
+        state[0] |= leaf["k"] == "session.close"
+        state[1] += {"recording.held": 1, "recording.released": -1}.get(leaf["k"], 0)
+        unfounded = leaf["k"] == "recording.purged" and state != [True, 0]
+        check(not unfounded, f"entry {len(hashes) - 1}: a purge of what was live or held")
         if leaf["k"] == "log.key-rotated":
             rotations.append((len(hashes), leaf["h"]))
     full = len(hashes) == index * 256 + width and not tile and not (exact and bundle)

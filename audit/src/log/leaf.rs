@@ -36,6 +36,10 @@ pub const CLOSE: &str = "session.close";
 pub const SEGMENT: &str = "recording.segment";
 /// The recording of a session was sealed as a whole.
 pub const SEALED: &str = "recording.sealed";
+/// A hold was laid on a recording: what is held is not removed.
+pub const HELD: &str = "recording.held";
+/// A hold was lifted.
+pub const RELEASED: &str = "recording.released";
 /// The bytes of a session's recording were removed.
 pub const PURGED: &str = "recording.purged";
 /// The log's next key was introduced.

@@ -128,8 +128,8 @@ fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), Recording
     sync_folder(folder)
 }
 
-/// Files that a crash kept from their names end so.
-const PARTIAL: &str = "partial";
+/// Files that are not whole yet, or that a crash kept from their names, end so.
+pub(crate) const PARTIAL: &str = "partial";
 
 /// A member of a folder as it is found there.
 #[derive(Debug, Clone, PartialEq, Eq)]

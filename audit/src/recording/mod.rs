@@ -56,7 +56,7 @@ use crate::keys::{Recipients, write_new};
 use channel::Channel;
 use chrono::{DateTime, Utc};
 use member::{Folder, create_folder, sync_folder};
-pub(crate) use member::{hex, members_in};
+pub(crate) use member::{PARTIAL, hex, members_in};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};

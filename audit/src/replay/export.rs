@@ -86,6 +86,24 @@ pub fn check_sealed(path: &Path, each: impl FnMut(&str, u64, &str)) -> Result<Ex
     scan(path, io::sink(), each)
 }
 
+/// Tells the name, size and SHA-256 of each file in a tar that is not whole yet, up to where it ends.
+///
+/// # Errors
+/// What the file system said when it was opened.
+pub(crate) fn files_so_far(path: &Path, mut each: impl FnMut(&str, u64, &str)) -> io::Result<()> {
+    let mut archive = tar::Archive::new(File::open(path)?);
+    // What is torn off has no hash that anybody knows of.
+    for entry in archive.entries().into_iter().flatten() {
+        let Ok(mut entry) = entry else { break };
+        let Ok(name) = entry.path().map(|path| path.to_string_lossy().into_owned()) else { break };
+        let mut hashed = Hashed { inner: &mut entry, hash: Context::new(&SHA256) };
+        let Ok(size) = io::copy(&mut hashed, &mut io::sink()) else { break };
+        let sha256 = hex(hashed.hash.finish().as_ref());
+        each(name.split_once('/').map_or(name.as_str(), |(_, name)| name), size, &sha256);
+    }
+    Ok(())
+}
+
 fn scan(path: &Path, out: impl Write, mut each: impl FnMut(&str, u64, &str)) -> Result<Exported, RecordingError> {
     let (index, stored_index) = read_index(path)?;
     let mut expected: BTreeMap<String, &Place> =

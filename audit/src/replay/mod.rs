@@ -20,8 +20,8 @@ mod transcript;
 
 pub use cast::{Cast, CastEvent, CastHeader, CastReader, Happening};
 pub(crate) use cast::{parse_line, precise_opening};
-pub(crate) use export::export_below;
 pub use export::{Exported, check_sealed, export, export_sealed};
+pub(crate) use export::{export_below, files_so_far};
 pub use follow::{Follower, Seen, follow};
 pub use index::{ChannelSummary, Index, open};
 pub use lines::LineReader;

@@ -4,7 +4,7 @@
 use super::fault::{Code, Fault};
 use super::tiles::Held;
 use super::{Limits, fault::time_text};
-use crate::log::leaf::{BEAT, CLOSE, KEY_ROTATED, OPEN, PURGED, SEALED, SEGMENT, START, STOP};
+use crate::log::leaf::{BEAT, CLOSE, HELD, KEY_ROTATED, OPEN, PURGED, RELEASED, SEALED, SEGMENT, START, STOP};
 use crate::log::{Hash, Leaf};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -32,6 +32,8 @@ struct Session {
     closed: Option<u64>,
     segments: u64,
     sealed: bool,
+    /// Holds in force.
+    holds: u64,
     purged: Option<(u64, u64)>,
     /// The first leaf whose body is gone, its time, and how many there are.
     gone: Option<(u64, u64, u64)>,
@@ -72,7 +74,7 @@ impl Course {
         }
         self.latest = self.latest.max(leaf.time);
         match leaf.session {
-            Some(session) => self.sessions.entry(session).or_default().take(entry, leaf, held, &mut found),
+            Some(session) => self.sessions.entry(session).or_default().take(entry, leaf, held, limits, &mut found),
             None => {
                 follow(&mut self.unattached, leaf.number, "among the events of no session", &mut found);
                 if held == Held::Gone {
@@ -161,7 +163,7 @@ impl Course {
 }
 
 impl Session {
-    fn take(&mut self, entry: u64, leaf: &Leaf, held: Held, found: &mut impl FnMut(Code, String)) {
+    fn take(&mut self, entry: u64, leaf: &Leaf, held: Held, limits: &Limits, found: &mut impl FnMut(Code, String)) {
         let new = self.last == 0;
         follow(&mut self.last, leaf.number, "in its session", found);
         if new && leaf.kind != OPEN {
@@ -174,10 +176,9 @@ impl Session {
             CLOSE => self.closed = Some(leaf.time),
             SEGMENT => self.segments += 1,
             SEALED => self.sealed = true,
-            PURGED if self.closed.is_none() => {
-                found(Code::PurgeUnfounded, "a session is purged that had not ended".to_owned())
-            }
-            PURGED => self.purged = Some((entry, leaf.time)),
+            HELD => self.holds += 1,
+            RELEASED => self.holds = self.holds.saturating_sub(1),
+            PURGED => self.purge(entry, leaf, limits, found),
             _ => {}
         }
         match held {
@@ -189,6 +190,33 @@ impl Session {
             }
             Held::There | Held::Unasked => {}
         }
+    }
+}
+
+impl Session {
+    /// What is removed has ended, is sealed, is not held, and is as old as it had to become.
+    fn purge(&mut self, entry: u64, leaf: &Leaf, limits: &Limits, found: &mut impl FnMut(Code, String)) {
+        let Some(closed) = self.closed else {
+            return found(Code::PurgeUnfounded, "a session is purged that had not ended".to_owned());
+        };
+        if self.purged.is_some() {
+            found(Code::PurgeUnfounded, "the session is purged again".to_owned());
+        }
+        if self.segments > 0 && !self.sealed {
+            found(Code::PurgeUnfounded, "a session is purged whose recording was never sealed as a whole".to_owned());
+        }
+        if self.holds > 0 {
+            found(Code::PurgeHeld, format!("the recording is purged while {} holds are in force", self.holds));
+        }
+        if let Some(term) = limits.retention.map(micros)
+            && leaf.time.saturating_sub(closed) < term
+        {
+            found(
+                Code::PurgeEarly,
+                format!("the recording is purged, and its session closed at {}", time_text(closed)),
+            );
+        }
+        self.purged = Some((entry, leaf.time));
     }
 }
 

@@ -111,6 +111,10 @@ codes! {
     RecordingUnknown = "recording-unknown" Question,
     /// A purge of a session that was not there, or had not ended.
     PurgeUnfounded = "purge-unfounded" Altered,
+    /// A purge of a recording that was held at the time.
+    PurgeHeld = "purge-held" Altered,
+    /// A purge sooner after the session's end than the term that was asked for.
+    PurgeEarly = "purge-early" Altered,
     /// Bytes are there that a purge says were removed.
     PurgeIncomplete = "purge-incomplete" Question,
 }

@@ -56,6 +56,8 @@ pub struct Limits {
     pub session: Duration,
     /// How far a clock may be set back.
     pub clock: Duration,
+    /// How long recordings have to be kept after their session's end at the least, if that is known.
+    pub retention: Option<Duration>,
     /// How many known witnesses must have cosigned some state of this log.
     pub quorum: usize,
 }
@@ -67,6 +69,7 @@ impl Default for Limits {
             beat: hours(1) + Duration::from_secs(300),
             session: hours(24),
             clock: Duration::from_secs(60),
+            retention: None,
             quorum: 0,
         }
     }

@@ -6,6 +6,7 @@ mod machine;
 use super::context::Context;
 use super::error::CliError;
 use super::output;
+use crate::room::Room;
 use crate::seal::status::{State, Status};
 use crate::store::{Protocol, SessionPage};
 use chrono::{TimeDelta, Utc};
@@ -54,6 +55,7 @@ pub async fn run(context: &Context) -> Result<(), CliError> {
             running(context, &mut checks).await?;
             sealing(context, &mut checks).await?;
             recordings(context, &mut checks).await?;
+            checks.push(forecast(context).await?);
             register(context, &mut checks).await?;
         }
         Err(fault) => checks.push(fail("database", fault.to_string())),
@@ -222,6 +224,29 @@ async fn recordings(context: &Context, checks: &mut Vec<Check>) -> Result<(), Cl
         ),
     });
     Ok(())
+}
+
+/// Days before the disk is full at which somebody should begin to do something about it.
+const SOON: u64 = 30;
+
+/// How long recordings have room, if people go on working as they did.
+async fn forecast(context: &Context) -> Result<Check, CliError> {
+    let what = "room for recordings";
+    let room = match Room::look(&context.config, context.store().await?).await {
+        Ok(room) => room,
+        Err(fault) => {
+            return Ok(fail(what, format!("cannot be looked at: {fault}; run this as the gateway's own user")));
+        }
+    };
+    let free = room.free >> 20;
+    Ok(match (room.a_day, room.days_left()) {
+        (Some(a_day), Some(days)) => {
+            let found = format!("{free} MiB are free, and {} MiB come a day: {days} days", a_day >> 20);
+            let remedy = "see what is due (`sekimori retention show`), or give it a larger disk";
+            if days < SOON { warn(what, format!("{found}: {remedy}")) } else { ok(what, found) }
+        }
+        _ => ok(what, format!("{free} MiB are free; there is less than a day to go by")),
+    })
 }
 
 /// Devices that could not be dialled tonight, and work whose review is overdue.

@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::people::PeopleError;
+use crate::retention::RetentionFault;
 use crate::sandbox::SandboxError;
 use crate::store::StoreError;
 use crate::work::WorkFault;
@@ -111,6 +112,20 @@ impl From<WorkFault> for CliError {
             WorkFault::NotFound(text) => Self::NotFound(text),
             WorkFault::Unusable(text) => Self::Usage(text),
             WorkFault::Conflict(text) => Self::Conflict(text),
+        }
+    }
+}
+
+impl From<RetentionFault> for CliError {
+    fn from(fault: RetentionFault) -> Self {
+        let text = fault.to_string();
+        match fault {
+            RetentionFault::Store(fault) => fault.into(),
+            RetentionFault::Refused(refusal) => refusal.into(),
+            RetentionFault::Stays { .. } | RetentionFault::Nobody { .. } => Self::Conflict(text),
+            RetentionFault::NothingDue => Self::NotFound(text),
+            RetentionFault::TooMany => Self::Usage(text),
+            RetentionFault::Storage(_) => Self::Failed(text),
         }
     }
 }

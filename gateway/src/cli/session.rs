@@ -140,7 +140,12 @@ pub struct Which {
 }
 
 impl Which {
-    fn filter(self, limit: u32, context: &Context) -> Result<SessionFilter, CliError> {
+    /// Whether anything was named.
+    pub(super) fn narrows(&self) -> bool {
+        self.person.is_some() || self.device.is_some() || self.vendor.is_some() || self.since.is_some()
+    }
+
+    pub(super) fn filter(self, limit: u32, context: &Context) -> Result<SessionFilter, CliError> {
         let Self { person, device, vendor, since } = self;
         let since = since.map(|text| context.time(&text)).transpose()?;
         Ok(SessionFilter { live: false, person, device, vendor, since, limit: Some(limit) })
@@ -229,6 +234,7 @@ fn listing(row: &SessionRow) -> Value {
         fields.insert("reason_text".into(), json!(closing.map(|end| &end.reason)));
         fields.insert("counts".into(), json!(closing.map(|end| end.counts)));
         fields.insert("cut".into(), json!(row.cut));
+        fields.insert("purged".into(), json!(row.purged));
     }
     value
 }
@@ -283,6 +289,10 @@ fn describe(row: &SessionRow, looked: &Looked, transfers: &[Transfer], context: 
     }
     let torn = "（途中で途切れています）";
     let replay = format!("内容は sekimori session replay {} --text", opening.id);
+    if let Some(purged) = row.purged {
+        lines.push(format!("操作記録:   廃棄済み（{}）", context.show(purged)));
+        return lines.join("\n");
+    }
     lines.push(match looked {
         Looked::Working { whole } if *whole || row.closing.is_none() => "操作記録:   未封印".into(),
         Looked::Working { .. } => format!("操作記録:   未封印{torn}"),
@@ -386,9 +396,16 @@ async fn ended(store: &Store, session: uuid::Uuid) -> Result<Option<SessionRow>,
     Ok(None)
 }
 
-/// The event of looking at a recording, written before anything is shown.
+/// The event of looking at a recording, written before anything is shown. Refuses where the recording was removed.
 async fn note_viewing(row: &SessionRow, kind: Kind, how: &str, context: &Context, act: Act) -> Result<(), CliError> {
     let (_, actor) = context.authority(act).await?;
+    if let Some(purged) = row.purged {
+        let (id, at) = (row.opening.id, context.show(purged));
+        return Err(CliError::Conflict(format!(
+            "the recording of session {id} was removed on {at}, after its time: see `sekimori retention purges`. Its \
+             events are there: `sekimori session show {id}`"
+        )));
+    }
     let event = Event {
         person: Some(row.opening.person.clone()),
         vendor: Some(row.opening.vendor.clone()),

@@ -6,6 +6,7 @@ use sekimori_audit::log::{Anchor, LogKeys};
 use sekimori_audit::verify::{Limits, Options, Recordings, Report, Verdict, verify};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What is verified, and against what.
 #[derive(Debug, clap::Args)]
@@ -25,6 +26,9 @@ pub struct Args {
     /// So many witnesses among the keys must have cosigned
     #[arg(long, value_name = "N", default_value_t = 0)]
     quorum: usize,
+    /// No recording may have been removed sooner than so many days after its session's end
+    #[arg(long, value_name = "DAYS")]
+    retention: Option<u32>,
 }
 
 /// Verifies and prints the report. Exit codes beyond the usual: 6 questions, 7 altered.
@@ -45,7 +49,7 @@ pub fn run(args: &Args, json: bool) -> Result<(), CliError> {
         Recordings::below(folder).map_err(|fault| CliError::Usage(format!("cannot read {}: {fault}", folder.display())))
     });
     let recordings = recordings.transpose()?;
-    let limits = Limits { quorum: args.quorum, ..Limits::default() };
+    let limits = Limits { quorum: args.quorum, retention: args.retention.map(days), ..Limits::default() };
     let options = Options { limits, recordings: recordings.as_ref(), progress: Some(&progress), ..Options::default() };
     let report = verify(&args.log, &keys, &anchors, &options)?;
     if shown {
@@ -61,6 +65,10 @@ pub fn run(args: &Args, json: bool) -> Result<(), CliError> {
         Verdict::Questions => Err(CliError::Verdict { code: 6 }),
         Verdict::Altered => Err(CliError::Verdict { code: 7 }),
     }
+}
+
+fn days(days: u32) -> Duration {
+    Duration::from_secs(u64::from(days) * 86_400)
 }
 
 /// Reads an anchor, or those of this log in a folder: a witness's, in which there may be others' too.

@@ -139,6 +139,10 @@ fn changes_facts(kind: Kind) -> bool {
             | Kind::RecordingSealed
             | Kind::RecordingPurged
             | Kind::RecordingHeld
+            | Kind::RecordingReleased
+            | Kind::PurgeProposed
+            | Kind::PurgeDecided
+            | Kind::PurgeDone
             | Kind::RecordingViewed
             | Kind::RecordingExported
             | Kind::LedgerImport

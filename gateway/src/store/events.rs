@@ -3,6 +3,7 @@
 use super::Store;
 use super::db::{Row, args};
 use super::error::StoreError;
+use chrono::{DateTime, Utc};
 use sekimori_audit::event::{Event, Kind};
 
 /// An event as it lies in the database.
@@ -87,6 +88,20 @@ impl Store {
         let mut read = self.read().await?;
         let sql = "SELECT seq, salt, body FROM event WHERE kind = $1 ORDER BY seq DESC LIMIT $2";
         read.rows(sql, args![kind.code(), i64::from(limit)]).await?.iter().map(|row| stored(row)?.event()).collect()
+    }
+
+    /// Recordings that were sealed since: when, and how many bytes each took, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], or the database's own failure.
+    pub async fn sealed_since(&self, since: DateTime<Utc>) -> Result<Vec<(DateTime<Utc>, u64)>, StoreError> {
+        let sql = "SELECT seq, salt, body FROM event WHERE kind = 'recording.sealed' AND at >= $1 ORDER BY at";
+        let rows = self.read().await?.rows(sql, args![since]).await?;
+        let sealed = |row: &Row| {
+            let event = stored(row)?.event()?;
+            Ok((event.at, event.detail.get("bytes").and_then(serde_json::Value::as_u64).unwrap_or(0)))
+        };
+        rows.iter().map(sealed).collect()
     }
 
     /// Every event of one session, oldest first.

@@ -91,6 +91,8 @@ pub struct SessionRow {
     pub cut: Option<CutRequest>,
     /// How it ended; `None` while it lives.
     pub closing: Option<Closing>,
+    /// When the bytes of its recording were removed (廃棄), if they were.
+    pub purged: Option<DateTime<Utc>>,
 }
 
 /// Which live sessions a cut is for.
@@ -123,6 +125,19 @@ pub struct SessionFilter {
     pub since: Option<DateTime<Utc>>,
     /// At most so many, the newest.
     pub limit: Option<u32>,
+}
+
+impl SessionFilter {
+    /// Whether it is one of them, but for their number.
+    #[must_use]
+    pub fn fits(&self, row: &SessionRow) -> bool {
+        let SessionRow { opening, closing, .. } = row;
+        self.person.as_ref().is_none_or(|person| *person == opening.person)
+            && self.device.as_ref().is_none_or(|device| *device == opening.device)
+            && self.vendor.as_ref().is_none_or(|vendor| *vendor == opening.vendor)
+            && self.since.is_none_or(|since| since <= opening.opened)
+            && !(self.live && closing.is_some())
+    }
 }
 
 impl Store {
@@ -299,7 +314,11 @@ async fn commit_all(mut change: Change, mut events: Vec<Event>, act: Event) -> R
 }
 
 pub(super) fn stored(rows: &[Row]) -> Result<Vec<SessionRow>, StoreError> {
-    rows.iter().map(|row| Ok(SessionRow { opening: opening(row)?, cut: cut(row)?, closing: closing(row)? })).collect()
+    let session = |row: &Row| {
+        let (opening, cut, closing) = (opening(row)?, cut(row)?, closing(row)?);
+        Ok(SessionRow { opening, cut, closing, purged: row.time_or_none("purged")? })
+    };
+    rows.iter().map(session).collect()
 }
 
 fn opening(row: &Row) -> Result<Opening, StoreError> {

@@ -126,7 +126,7 @@ pub(super) async fn works_of(read: &mut Read, vendor: &VendorId) -> Result<Vec<W
     rows.iter().map(|row| row.document("work", "document")).collect()
 }
 
-async fn find(read: &mut Read, id: &WorkId) -> Result<Option<Work>, StoreError> {
+pub(super) async fn find(read: &mut Read, id: &WorkId) -> Result<Option<Work>, StoreError> {
     let row = read.row("SELECT id, document FROM work WHERE id = $1", args![id.as_str()]).await?;
     row.map(|row| row.document("work", "document")).transpose()
 }

@@ -66,6 +66,11 @@ pub enum Refusal {
         /// The work.
         work: WorkId,
     },
+    /// Who proposed a purge would approve it.
+    OwnProposal {
+        /// Who.
+        person: PersonId,
+    },
     /// A person of a vendor would hold a hospital role.
     VendorWithRole {
         /// Who.
@@ -89,6 +94,7 @@ impl Refusal {
             Self::OwnEmergency { .. } => "own-emergency",
             Self::OwnOperation { .. } => "own-operation",
             Self::OwnReport { .. } => "own-report",
+            Self::OwnProposal { .. } => "own-proposal",
             Self::VendorWithRole { .. } => "vendor-with-role",
         }
     }
@@ -133,6 +139,11 @@ impl Refusal {
             Self::OwnReport { person, work } => format!(
                 "{person} は作業 {work} の報告者のため、照合・確認できません。別の企画管理者が確認してください。"
             ),
+            Self::OwnProposal { person } => {
+                format!(
+                    "{person} は廃棄を申請した本人のため、決定できません。別の企画管理者か安全管理責任者が決定してください。"
+                )
+            }
             Self::VendorWithRole { person, vendor } => {
                 format!("{person} は事業者 {vendor} の保守要員のため、病院側の役割を持てません。役割を外してください。")
             }
@@ -175,6 +186,9 @@ impl Refusal {
             }
             Self::OwnReport { person, work } => {
                 format!("{person} reported work {work} and cannot review it: another approver must")
+            }
+            Self::OwnProposal { person } => {
+                format!("{person} proposed this purge and cannot decide on it: another approver or safety manager must")
             }
             Self::VendorWithRole { person, vendor } => {
                 format!("{person} belongs to vendor {vendor} and cannot hold a hospital role: take the role away")

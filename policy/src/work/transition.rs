@@ -4,6 +4,9 @@ use super::Request;
 use crate::facts::Person;
 use chrono::{DateTime, Utc};
 
+/// The code of [`Transition::OpenEmergency`].
+pub(super) const OPEN_EMERGENCY: &str = "open-emergency";
+
 /// Who does it.
 #[derive(Debug, Clone, Copy)]
 pub enum By<'a> {
@@ -97,7 +100,7 @@ impl Transition {
             Self::Approve => ("approve", "be approved"),
             Self::Reject { .. } => ("reject", "be rejected"),
             Self::Extend { .. } => ("extend", "be extended"),
-            Self::OpenEmergency { .. } => ("open-emergency", "be opened in an emergency"),
+            Self::OpenEmergency { .. } => (OPEN_EMERGENCY, "be opened in an emergency"),
             Self::ApproveRetrospectively => ("approve-retrospectively", "be approved after the fact"),
             Self::RejectRetrospectively { .. } => ("reject-retrospectively", "be rejected after the fact"),
             Self::Begin => ("begin", "begin"),

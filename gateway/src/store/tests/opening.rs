@@ -44,7 +44,7 @@ pub async fn a_newer_schema_is_refused(bed: Bed) {
     let fault = bed.open().await.err().unwrap();
     assert_eq!(
         fault.to_string(),
-        "this database was written by a newer sekimori (schema 7, this program knows 3): install that version or \
+        "this database was written by a newer sekimori (schema 7, this program knows 4): install that version or \
          restore a backup"
     );
 }
