@@ -1,6 +1,7 @@
 //! Sekimori (関守): the one door through which vendors maintain a hospital's equipment from far away.
 
 mod backup;
+mod carried;
 mod certificate;
 mod cli;
 mod config;

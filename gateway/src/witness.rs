@@ -6,6 +6,7 @@
 
 mod state;
 
+use crate::carried;
 use crate::cli::error::CliError;
 use crate::sandbox::{self, reach::Reach};
 use crate::web;
@@ -74,7 +75,7 @@ pub async fn run(args: Args, held: sandbox::Held) -> Result<(), CliError> {
     let state = Arc::new(State::open(&args.state, args.keys.clone(), &args.name)?);
     crate::cli::print_text(&format!("witness key: {}\n", state.verifier()))?;
     match (&args.carry, args.listen) {
-        (Some(folder), _) => Ok(carried(&state, folder)?),
+        (Some(folder), _) => Ok(answer_carried(&state, folder)?),
         (None, Some(address)) => {
             tracing::info!("the kernel holds this witness to its own files: {held}");
             Ok(listen(&args, state, address).await?)
@@ -132,19 +133,16 @@ async fn answered(state: Arc<State>, request: Request<Incoming>) -> web::Answer 
 }
 
 /// Answers what lies in a folder: beside each `….request` its `….answer`, status first.
-fn carried(state: &State, folder: &Path) -> anyhow::Result<()> {
+fn answer_carried(state: &State, folder: &Path) -> anyhow::Result<()> {
     let mut answered = 0;
     let files = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     for path in files.flatten().map(|file| file.path()) {
         if path.extension().is_none_or(|extension| extension != REQUEST) {
             continue;
         }
-        let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        anyhow::ensure!(text.len() <= LONGEST_REQUEST, "{} is longer than any request", path.display());
-        let answer = state.judge(&text)?;
-        let beside = path.with_extension(ANSWER);
-        std::fs::write(&beside, format!("{}\n{}", answer.status, answer.body))
-            .with_context(|| format!("cannot write {}", beside.display()))?;
+        let Some(text) = carried::read(&path, LONGEST_REQUEST)? else { continue };
+        let answer = state.judge(text.as_bytes())?;
+        carried::put(&path.with_extension(ANSWER), &format!("{}\n{}", answer.status, answer.body))?;
         crate::cli::print_text(&format!("{}: {}\n", path.display(), answer.status))?;
         answered += 1;
     }

@@ -3,9 +3,11 @@
 use super::super::context::Context;
 use super::super::error::CliError;
 use super::super::output;
+use crate::carried;
 use crate::config::{Config, Witness};
 use crate::seal::witnesses;
 use anyhow::Context as _;
+use sekimori_audit::log::note::LONGEST;
 use sekimori_audit::log::witness::{Witnessed, read_answer};
 use sekimori_audit::log::{Checkpoint, Reader, VerifierKey};
 use sekimori_policy::authority::Act;
@@ -32,13 +34,13 @@ pub(super) async fn run(folder: &Path, context: &Context) -> Result<(), CliError
     if config.log.witnesses.is_empty() {
         return Err(CliError::Usage("no witness is configured: name one in log.witnesses".into()));
     }
-    let mut carried = Vec::new();
+    let mut rows = Vec::new();
     for witness in &config.log.witnesses {
-        carried.push(carry(config, witness, folder).await?);
+        rows.push(carry(config, witness, folder).await?);
     }
     output::list(
         context,
-        &carried,
+        &rows,
         &[
             ("立会者 witness", |row| row.witness.clone()),
             ("封印 cosigned", |row| row.cosigned.map_or_else(|| "-".into(), |size| size.to_string())),
@@ -51,22 +53,22 @@ pub(super) async fn run(folder: &Path, context: &Context) -> Result<(), CliError
 async fn carry(config: &Config, witness: &Witness, folder: &Path) -> anyhow::Result<Carried> {
     let base = folder.join(format!("sekimori-{}", witnesses::file_name(witness)?));
     let (request, answer) = (base.with_extension("request"), base.with_extension("answer"));
-    let mut carried = Carried { witness: witness.name().to_owned(), cosigned: None, refused: None, asked: 0 };
+    let mut row = Carried { witness: witness.name().to_owned(), cosigned: None, refused: None, asked: 0 };
     let mut stands = None;
-    if answer.exists() {
-        let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
-        let (asked, told) = (read(&request)?, read(&answer)?);
+    if let Some(told) = carried::read(&answer, LONGEST)? {
+        let asked = carried::read(&request, 2 * LONGEST)?;
+        let asked = asked.with_context(|| format!("{} is gone, and its answer is there", request.display()))?;
         let note = asked.split_once("\n\n").map_or("", |(_, note)| note);
         let (status, body) = told.split_once('\n').unwrap_or((&told, ""));
         let key = VerifierKey::parse(&witness.key)?;
         match read_answer(status.trim().parse().unwrap_or(0), body.as_bytes(), note, &[key]) {
             Witnessed::Cosigned { note, .. } => {
-                carried.cosigned = Some(witnesses::take_in(config, witness, &note)?.size);
+                row.cosigned = Some(witnesses::take_in(config, witness, &note)?.size);
             }
             Witnessed::Stands(size) => {
-                (stands, carried.refused) = (Some(size), Some(format!("it stands at {size} entries: carry it again")));
+                (stands, row.refused) = (Some(size), Some(format!("it stands at {size} entries: carry it again")));
             }
-            Witnessed::Refused(reason) => carried.refused = Some(reason),
+            Witnessed::Refused(reason) => row.refused = Some(reason),
         }
         fs::remove_file(&answer).with_context(|| format!("cannot remove {}", answer.display()))?;
     }
@@ -81,7 +83,7 @@ async fn carry(config: &Config, witness: &Witness, folder: &Path) -> anyhow::Res
         checkpoint.size
     );
     let body = witnesses::proposal(config, old, &checkpoint, reader.note()).await?;
-    fs::write(&request, body).with_context(|| format!("cannot write {}", request.display()))?;
-    carried.asked = checkpoint.size;
-    Ok(carried)
+    carried::put(&request, &body)?;
+    row.asked = checkpoint.size;
+    Ok(row)
 }
