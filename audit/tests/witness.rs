@@ -25,7 +25,11 @@ impl Witness {
         let answer = decide(body.as_bytes(), watched, &witness_key(9), NOW);
         assert_eq!(answer.keep.is_some(), answer.status == 200);
         if let Some(keep) = &answer.keep {
-            self.latest = Some(keep.clone());
+            // It is read again as what was verified alone, and all of that was there.
+            let known = [key(1).verifier().clone(), key(2).verifier().clone(), witness_key(9).verifier().clone()];
+            let (latest, note) = Checkpoint::parse(keep.note.as_bytes()).unwrap();
+            assert_eq!((keep.origin.as_str(), note.lines_of(&known).concat()), (ORIGIN, note.lines()));
+            self.latest = Some(latest);
         }
         answer
     }
@@ -74,6 +78,13 @@ fn each_status_of_the_specification() {
     let forked = witness.ask(&request(600, &[], &signed(&Checkpoint { root: sha256(b"x"), ..second.clone() })));
     assert_eq!((forked.status, forked.body.as_str()), (409, "600\n"));
     assert_eq!(witness.ask(&request(300, &[], &signed(&first))).status, 409);
+    // Lines that somebody put beside the log's own are nobody's: that of another key, those that the witness's name and
+    // identifier stand before, and more of the log's own than a note may have with one more.
+    let junk = witness_key(9).cosign("another text\n", NOW);
+    for beside in [key(3).sign(&second.text()), junk.clone(), junk.repeat(63), key(1).sign(&second.text()).repeat(63)] {
+        let answer = witness.ask(&request(600, &[], &format!("{}{beside}", signed(&second))));
+        assert_eq!(answer.status, 200, "{beside}");
+    }
     let path = reader.consistency(second.size, third.size).unwrap();
     // The log's next key, which this witness trusts already.
     assert_eq!(witness.ask(&request(600, &path, &third.signed(&[&key(2)]))).status, 200);
@@ -95,6 +106,9 @@ fn a_log_follows_the_answers() {
         assert!(matches!(read(status, &body), Witnessed::Refused(_)), "{status} {body}");
     }
     assert!(matches!(read(200, &witness_key(9).cosign("other\n", NOW)), Witnessed::Refused(_)));
+    // However many a witness signs, the note stays one that can be read.
+    let Witnessed::Cosigned { note, .. } = read(200, &line.repeat(64)) else { panic!("cosigned") };
+    assert_eq!(note, format!("{signed}{line}"));
     assert_eq!(read(409, "250\n"), Witnessed::Stands(250));
     assert!(matches!(read(409, "soon\n"), Witnessed::Refused(_)));
 }

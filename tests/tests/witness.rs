@@ -104,6 +104,7 @@ fn a_witness_refuses_as_the_specification_says_and_answers_what_is_carried() -> 
         "{status} {body}"
     );
     ensure!(witness.post(&first)? == ("409 text/x.tlog.size".into(), format!("{size}\n")), "a replay");
+    lines_of_others_change_nothing(&witness, &first, size, &body)?;
 
     // The gateway did not hear of that one: it is told where the witness stands, and proves its way from there.
     hospital.gateway.act(&hospital.administrator, &["person", "add", "one", "--name", "One", "--role", "approver"])?;
@@ -150,6 +151,104 @@ fn a_witness_refuses_as_the_specification_says_and_answers_what_is_carried() -> 
     witness.carried(stick.path())?;
     let (_, told) = carry()?;
     ensure!(at(&told, "/0/cosigned").as_u64() == Some(sealed.size()?), "{told}");
+    Ok(())
+}
+
+/// Whoever reaches a witness can put lines beside a genuine checkpoint. It answers, and stands where it stood; and so it does
+/// with a record of before, in which such lines were kept.
+fn lines_of_others_change_nothing(witness: &Witness, first: &str, size: u64, own: &str) -> Result<()> {
+    let again = first.replacen("old 0\n", &format!("old {size}\n"), 1);
+    // Its own line, with its name, its identifier and a time, and another signature.
+    let mut junk = own.to_owned();
+    let at = junk.len() - 50;
+    junk.replace_range(at..at + 1, if junk.get(at..at + 1) == Some("x") { "y" } else { "x" });
+    let record = file(&witness.state, "checkpoint")?;
+    let sound = || -> Result<()> {
+        let (status, body) = witness.post(&again)?;
+        ensure!(status.starts_with("200 "), "{status} {body}");
+        let kept = fs::read_to_string(&record)?;
+        ensure!(kept.matches('\u{2014}').count() == 2 && !kept.contains(&junk), "{kept}");
+        Ok(())
+    };
+    for beside in [junk.clone(), junk.repeat(63)] {
+        let (status, body) = witness.post(&format!("{again}{beside}"))?;
+        ensure!(status.starts_with("200 "), "{status} {body}");
+        sound()?;
+    }
+    let kept = fs::read_to_string(&record)?;
+    let (text, lines) = kept.split_once("\n\n").context("no signatures")?;
+    for beside in [junk.clone(), junk.repeat(90)] {
+        fs::write(&record, format!("{text}\n\n{beside}{lines}"))?;
+        ensure!(witness.post(first)?.0.starts_with("409 "), "it is where it was");
+        sound()?;
+    }
+    // Without its own cosignature nothing says that this is how far the log was: it answers nobody before somebody looked.
+    let (log, _) = lines.split_once('\n').context("one signature")?;
+    fs::write(&record, format!("{text}\n\n{log}\n{junk}"))?;
+    for request in [first, &again] {
+        ensure!(witness.post(request)?.0.starts_with("500 "), "it believes what it did not sign");
+    }
+    ensure!(fs::read_to_string(&record)?.contains(&junk), "it was written over");
+    fs::write(&record, kept)?;
+    sound()
+}
+
+#[test]
+fn what_is_carried_leads_nowhere_else() -> Result<()> {
+    let hospital = Hospital::closed(Database::Sqlite)?;
+    let sealed = SealedLog::of(&hospital)?;
+    let witness = Witness::new(&sealed)?;
+    witness.is_configured(&hospital, "", 0)?;
+    let (stick, elsewhere) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let precious = elsewhere.path().join("precious");
+    fs::write(&precious, "precious")?;
+    let carry = || {
+        let folder = stick.path().display().to_string();
+        hospital.gateway.command(&["--as", &hospital.administrator, "log", "carry", &folder], Input::Nothing)
+    };
+    sealed.await_newest(&hospital)?;
+    carry()?.success()?;
+    let request = file(stick.path(), "request")?;
+    let answer = request.with_extension("answer");
+
+    // Who had the stick made links of the names that are written next: the files that they lead to stay as they are.
+    let is_link = |path: &Path| -> Result<()> {
+        fs::remove_file(path).ok();
+        Ok(std::os::unix::fs::symlink(&precious, path)?)
+    };
+    is_link(&request)?;
+    is_link(&request.with_added_extension("new"))?;
+    carry()?.success()?;
+    ensure!(fs::read_to_string(&precious)? == "precious", "overwritten");
+    ensure!(
+        fs::symlink_metadata(&request)?.is_file() && fs::read_to_string(&request)?.starts_with("old 0\n"),
+        "a link"
+    );
+    is_link(&answer)?;
+    is_link(&answer.with_added_extension("new"))?;
+    witness.carried(stick.path())?;
+    ensure!(fs::read_to_string(&precious)? == "precious", "overwritten");
+    ensure!(fs::read_to_string(&answer)?.starts_with("200\n"), "no answer");
+
+    // Nor is read what is no file of the stick's, or has no end.
+    let refused = |output: sekimori_tests::Output, why: &str| -> Result<()> {
+        ensure!(output.code != Some(0) && output.stderr.contains(why), "{output:?}");
+        Ok(())
+    };
+    let witnessed = || run(witness.command()?.arg("--carry").arg(stick.path()), Input::Nothing, PATIENCE);
+    is_link(&answer)?;
+    refused(carry()?, "is a link")?;
+    fs::remove_file(&answer)?;
+    is_link(&request)?;
+    refused(witnessed()?, "is a link")?;
+    fs::remove_file(&request)?;
+    run(Command::new("mkfifo").arg(&request), Input::Nothing, PATIENCE)?.success()?;
+    refused(witnessed()?, "is no file")?;
+    fs::remove_file(&request)?;
+    fs::File::create(&request)?.set_len(1 << 40)?;
+    refused(witnessed()?, "has more than")?;
+    fs::rename(&request, &answer)?;
+    refused(carry()?, "has more than")?;
     Ok(())
 }
 

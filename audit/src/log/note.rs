@@ -49,8 +49,23 @@ impl Note {
     /// # Errors
     /// [`LogError::Malformed`].
     pub fn parse(bytes: &[u8]) -> Result<Self, LogError> {
+        Self::read(bytes, LONGEST, MOST_SIGNATURES)
+    }
+
+    /// Reads a note for the sake of what these keys signed in it: of each the first line that verifies, and no other line
+    /// at all, whatever it says and however many there are.
+    ///
+    /// # Errors
+    /// [`LogError::Malformed`].
+    pub fn sifted<'k>(bytes: &[u8], known: impl IntoIterator<Item = &'k VerifierKey>) -> Result<Self, LogError> {
+        let note = Self::read(bytes, 2 * LONGEST, usize::MAX)?;
+        let signatures = known.into_iter().filter_map(|key| note.signature_of(key)).cloned().collect();
+        Ok(Self { signatures, ..note })
+    }
+
+    fn read(bytes: &[u8], longest: usize, most: usize) -> Result<Self, LogError> {
         let malformed = |reason: &str| LogError::malformed("signed note", reason);
-        if bytes.len() > LONGEST {
+        if bytes.len() > longest {
             return Err(malformed("it is longer than any note"));
         }
         let note = std::str::from_utf8(bytes).map_err(|_| malformed("it is not UTF-8"))?;
@@ -62,9 +77,9 @@ impl Note {
         let (text, lines) = note.split_at_checked(split + 1).ok_or_else(|| malformed("it is cut short"))?;
         let lines = lines.strip_prefix('\n').and_then(|lines| lines.strip_suffix('\n'));
         let lines = lines.ok_or_else(|| malformed("its last line has no end"))?;
-        let signatures =
-            lines.split('\n').take(MOST_SIGNATURES + 1).map(Signature::parse).collect::<Result<Vec<_>, _>>()?;
-        if signatures.len() > MOST_SIGNATURES {
+        let lines = lines.split('\n').take(most.saturating_add(1));
+        let signatures = lines.map(Signature::parse).collect::<Result<Vec<_>, _>>()?;
+        if signatures.len() > most {
             return Err(malformed("it has more signatures than are read"));
         }
         Ok(Self { text: text.to_owned(), signatures })
@@ -79,11 +94,18 @@ impl Note {
     /// The lines of its signatures, each with its newline.
     #[must_use]
     pub fn lines(&self) -> String {
-        let line = |signature: &Signature| {
-            let blob = base64::encode(&[&signature.id, signature.bytes.as_slice()].concat());
-            format!("\u{2014} {} {blob}\n", signature.name)
-        };
-        self.signatures.iter().map(line).collect()
+        self.signatures.iter().map(Signature::line).collect()
+    }
+
+    /// The lines by which these keys signed it, one for each of them. What others wrote beside them is left out: whoever
+    /// keeps a note that came from anybody keeps no more than what was verified.
+    #[must_use]
+    pub fn lines_of<'k>(&self, known: impl IntoIterator<Item = &'k VerifierKey>) -> Vec<String> {
+        known.into_iter().filter_map(|key| self.signature_of(key)).map(Signature::line).collect()
+    }
+
+    fn signature_of(&self, key: &VerifierKey) -> Option<&Signature> {
+        self.signatures.iter().find(|line| line.is_of(key) && key.verify(&self.text, &line.bytes).is_some())
     }
 
     /// Who of the known keys signed it: never an empty list. Unknown signatures are ignored, also such as share a name
@@ -94,8 +116,7 @@ impl Note {
     pub fn verify<'k>(&self, known: impl IntoIterator<Item = &'k VerifierKey>) -> Result<Vec<Signer>, Unsigned> {
         let mut signers = Vec::new();
         for key in known {
-            let id = key.id();
-            for signature in self.signatures.iter().filter(|line| line.name == key.name() && line.id == id) {
+            for signature in self.signatures.iter().filter(|line| line.is_of(key)) {
                 let signed = key.verify(&self.text, &signature.bytes).ok_or(Unsigned::Fails)?;
                 signers.push(Signer { key: key.clone(), signed });
             }
@@ -116,6 +137,16 @@ impl Signature {
             return Err(malformed());
         }
         Ok(Self { name: name.to_owned(), id: *id, bytes: bytes.to_vec() })
+    }
+
+    fn line(&self) -> String {
+        let blob = base64::encode(&[&self.id, self.bytes.as_slice()].concat());
+        format!("\u{2014} {} {blob}\n", self.name)
+    }
+
+    /// Whether it says that it is this key's.
+    fn is_of(&self, key: &VerifierKey) -> bool {
+        self.name == key.name() && self.id == key.id()
     }
 }
 
@@ -169,6 +200,21 @@ mod tests {
         let moved = super::base64::encode(&[&witness.verifier().id()[..], &6_u64.to_be_bytes(), &[0; 64]].concat());
         let note = parse(&[format!("\u{2014} w {moved}\n")]);
         assert_eq!(note.verify([witness.verifier()]), Err(Unsigned::Fails));
+    }
+
+    #[test]
+    fn what_was_not_verified_is_sifted_out() {
+        let (log, witness) = (key("gate", Role::Log, 1), key("w", Role::Witness, 3));
+        let text = "gate\n\n1\n";
+        let (own, forged) = (witness.cosign(text, 6), witness.cosign("gate\n\n2\n", 5));
+        let lines = [vec![forged; 70], vec![log.sign(text); 2], vec![own.clone()]].concat();
+        let bytes = join(text, &lines);
+        assert!(Note::parse(bytes.as_bytes()).is_err());
+        let note = Note::sifted(bytes.as_bytes(), [log.verifier(), witness.verifier()]).expect("a note");
+        assert_eq!(note.lines(), [log.sign(text), own].concat());
+        assert_eq!(note.lines_of([log.verifier()]), [log.sign(text)]);
+        let other = Note::sifted(bytes.as_bytes(), [key("gate", Role::Log, 4).verifier()]).expect("a note");
+        assert_eq!(other.lines(), "");
     }
 
     #[test]

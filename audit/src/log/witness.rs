@@ -6,8 +6,8 @@
 use super::checkpoint::{Checkpoint, decimal};
 use super::error::LogError;
 use super::hash::{Hash, sha256};
-use super::key::{SigningKey, VerifierKey};
-use super::note::{Note, join};
+use super::key::{Signed, SigningKey, VerifierKey};
+use super::note::{Note, Signer, join};
 use super::proof::verify_consistency;
 use super::proof_text::parse_path;
 
@@ -74,8 +74,18 @@ pub struct Answer {
     pub content_type: &'static str,
     /// The body.
     pub body: String,
-    /// The checkpoint that has to be durable before the answer leaves; its signed note is the request's.
-    pub keep: Option<Checkpoint>,
+    /// What has to be durable before the answer leaves.
+    pub keep: Option<Keep>,
+}
+
+/// The record of a log: the checkpoint that was cosigned last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keep {
+    /// The log.
+    pub origin: String,
+    /// The signed note: the log's signatures, the cosignature, and no line that somebody put beside them. One that bore the
+    /// witness's own name would make its record look forged, and too many of them would make it unreadable.
+    pub note: String,
 }
 
 /// Judges a request. `watched` looks a log up by its origin; `now` is the Unix time in seconds.
@@ -88,8 +98,8 @@ pub fn decide(body: &[u8], watched: impl FnOnce(&str) -> Option<Watched>, key: &
     let checkpoint = &request.checkpoint;
     let Some(log) = watched(&checkpoint.origin) else { return refusal(404, "this witness does not know the log") };
     // The keys bear the log's name, so that a signature under another name cannot speak for it.
-    let keys = log.keys.iter().filter(|key| key.name() == checkpoint.origin);
-    if let Err(fault) = request.note.verify(keys) {
+    let keys = || log.keys.iter().filter(|key| key.name() == checkpoint.origin);
+    if let Err(fault) = request.note.verify(keys()) {
         return refusal(403, &fault.to_string());
     }
     if request.old > checkpoint.size {
@@ -103,12 +113,11 @@ pub fn decide(body: &[u8], watched: impl FnOnce(&str) -> Option<Watched>, key: &
     if verify_consistency(size, checkpoint.size, &root, &checkpoint.root, &request.path).is_err() {
         return refusal(422, "the proof does not lead from the old root to the new one");
     }
-    Answer {
-        status: 200,
-        content_type: "text/plain; charset=utf-8",
-        body: key.cosign(&checkpoint.text(), now),
-        keep: Some(checkpoint.clone()),
-    }
+    let cosigned = key.cosign(&checkpoint.text(), now);
+    let mut lines = request.note.lines_of(keys());
+    lines.push(cosigned.clone());
+    let keep = Keep { origin: checkpoint.origin.clone(), note: join(&checkpoint.text(), &lines) };
+    Answer { status: 200, content_type: "text/plain; charset=utf-8", body: cosigned, keep: Some(keep) }
 }
 
 fn refusal(status: u16, reason: &str) -> Answer {
@@ -155,15 +164,16 @@ fn cosigned(lines: &str, signed_checkpoint: &str, witnesses: &[VerifierKey]) -> 
     let (checkpoint, _) = Checkpoint::parse(signed_checkpoint.as_bytes())?;
     // Lines of unknown keys are left out: only what was verified is shown on.
     let mut kept = vec![signed_checkpoint.split_once("\n\n").map_or("", |(_, lines)| lines).to_owned()];
-    let mut times = Vec::new();
+    let mut times: Vec<(String, u64)> = Vec::new();
     for line in lines.lines().take(super::note::MOST_SIGNATURES) {
         let line = format!("{line}\n");
         let alone = Note::parse(join(&checkpoint.text(), std::slice::from_ref(&line)).as_bytes())?;
-        if let Ok(signers) = alone.verify(witnesses) {
-            times.extend(signers.into_iter().filter_map(|signer| match signer.signed {
-                super::key::Signed::At(time) => Some((signer.key.name().to_owned(), time)),
-                super::key::Signed::Plain => None,
-            }));
+        // One of each: with every line that a witness can sign, nobody could read the note.
+        if let Some(Signer { key, signed: Signed::At(time) }) =
+            alone.verify(witnesses).as_deref().ok().and_then(<[_]>::first)
+            && times.iter().all(|(known, _)| known != key.name())
+        {
+            times.push((key.name().to_owned(), *time));
             kept.push(line);
         }
     }

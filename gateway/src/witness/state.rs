@@ -2,11 +2,8 @@
 
 use anyhow::Context as _;
 use chrono::Utc;
-use sekimori_audit::log::note::join;
 use sekimori_audit::log::witness::{Answer, Watched, decide};
-use sekimori_audit::log::{
-    AddCheckpoint, Checkpoint, LogKeys, Note, Role, SigningKey, VerifierKey, put_durably, sha256,
-};
+use sekimori_audit::log::{Checkpoint, LogKeys, Note, Role, SigningKey, VerifierKey, put_durably, sha256};
 use sekimori_certs::log_key::LogKey;
 use std::fs::{self, File};
 use std::os::unix::fs::DirBuilderExt;
@@ -58,11 +55,8 @@ impl State {
         if let Some(fault) = fault {
             return Err(fault);
         }
-        if let Some(checkpoint) = &answer.keep {
-            let request = AddCheckpoint::parse(body)?;
-            let (text, lines) = (request.note.text(), request.note.lines());
-            let note = join(text, &[lines, answer.body.clone()]);
-            put_durably(&self.folder, &file_of(&checkpoint.origin), note.as_bytes())?;
+        if let Some(keep) = &answer.keep {
+            put_durably(&self.folder, &file_of(&keep.origin), keep.note.as_bytes())?;
         }
         Ok(answer)
     }
@@ -87,11 +81,16 @@ impl State {
             }
             Err(fault) => return Err(fault).with_context(|| format!("cannot read {}", path.display())),
         };
-        let (latest, note) = Checkpoint::parse(&bytes).with_context(|| format!("{} is damaged", path.display()))?;
+        // Witnesses of before kept every line of a request, whoever had put it there: such lines count for nothing. What
+        // counts is a cosignature of our own; without one nothing says that this is how far the log was.
+        let damaged = || format!("{} is damaged", path.display());
+        let note = Note::sifted(&bytes, keys.iter().chain([self.key.verifier()])).with_context(damaged)?;
+        let latest = Checkpoint::parse_text(note.text()).with_context(damaged)?;
         anyhow::ensure!(latest.origin == origin, "{} is of another log", path.display());
         anyhow::ensure!(
             note.verify([self.key.verifier()]).is_ok(),
-            "{} was not cosigned by this witness",
+            "{} was not cosigned by this witness: put back the file, or the key, that belongs to it; without the file \
+             the witness believes the next checkpoint of the log, however short",
             path.display()
         );
         keys.drain(..in_force(&keys, &note));
