@@ -3,11 +3,12 @@
 use super::cast::{Cast, CastReader, Happening};
 use super::lines::LineReader;
 use super::source::Source;
+use super::transcript::moment;
 use crate::error::RecordingError;
 use crate::recording::{
     ChannelEntry, ChannelKind, Entry, ExitStatus, FORMAT_VERSION, Line, Manifest, SessionHead, Transfer,
 };
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -145,7 +146,7 @@ fn terminal_summary(
                 summary.exit = Some(signal.take().map_or(ExitStatus::Code(code), ExitStatus::Signal));
             }
             Happening::Closed(reason) => {
-                summary.closed = Some(opened + TimeDelta::from_std(event.at).unwrap_or_default());
+                summary.closed = Some(moment(opened, event.at));
                 summary.reason = (!reason.is_empty()).then_some(reason);
             }
             _ => {}

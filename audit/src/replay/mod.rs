@@ -29,5 +29,5 @@ pub use player::{Options, play};
 pub use safe::SafeOutput;
 pub use search::{Hit, Wanted, search};
 pub use source::Source;
-pub(crate) use transcript::Stripped;
+pub(crate) use transcript::{Stripped, moment};
 pub use transcript::{TranscriptLine, print_text, transcript};

@@ -13,8 +13,9 @@ use crate::recording::{ChannelKind, Direction, Entry, Stream, Transfer};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::io::{Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
-/// Characters after which a line is given out although it has not ended.
+/// Bytes after which a line is given out although it has not ended, blanks as well as words.
 const MAX_LINE: usize = 4096;
 
 /// A line of text.
@@ -74,7 +75,7 @@ fn of_cast(mut reader: CastReader, take: &mut Taker<'_>) -> Result<(), Recording
     let mut text = Stripped::default();
     let mut at = opened;
     while let Some(event) = reader.next_event()? {
-        at = opened + TimeDelta::from_std(event.at).unwrap_or_default();
+        at = moment(opened, event.at);
         if let Happening::Output(shown) = event.what {
             text.add(at, &shown);
         }
@@ -82,6 +83,12 @@ fn of_cast(mut reader: CastReader, take: &mut Taker<'_>) -> Result<(), Recording
     }
     text.end(at);
     text.give_out(take)
+}
+
+/// The time at so much after an opening; the opening's own where there is no such time, since a file may say anything.
+pub(crate) fn moment(opened: DateTime<Utc>, after: Duration) -> DateTime<Utc> {
+    let moment = TimeDelta::from_std(after).ok().and_then(|after| opened.checked_add_signed(after));
+    moment.unwrap_or(opened)
 }
 
 fn of_lines(source: &Source, name: &str, take: &mut Taker<'_>) -> Result<(), RecordingError> {
@@ -191,11 +198,11 @@ impl Stripped {
     pub(crate) fn add(&mut self, at: DateTime<Utc>, shown: &str) {
         let Self { parser, line, began, ready } = self;
         parser.feed(shown, |token| {
-            let end = match token {
+            let ends = match token {
                 Token::Character(character) => {
                     began.get_or_insert(at);
                     line.push(character);
-                    line.len() >= MAX_LINE
+                    false
                 }
                 Token::Control('\t') => {
                     line.push('\t');
@@ -211,7 +218,7 @@ impl Stripped {
                 }
                 Token::Control(_) | Token::String => false,
             };
-            if end {
+            if ends || line.len() >= MAX_LINE {
                 finish_line(line, began, ready);
             }
         });
@@ -239,4 +246,44 @@ fn finish_line(line: &mut String, began: &mut Option<DateTime<Utc>>, ready: &mut
         ready.push((at, line.trim_end().to_owned()));
     }
     line.clear();
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn what_never_ends_a_line_takes_no_memory() {
+        // Tabs, the cursor moved, characters; with and without a word before them.
+        for endless in ["\t", "\u{1b}[C", "\u{1b}[5G", "\u{9b}2`", "x", "\u{1b}[", "\u{1b}]0;"] {
+            for before in ["", "word"] {
+                let mut text = Stripped::default();
+                text.add(DateTime::UNIX_EPOCH, before);
+                let mut lines = 0;
+                for _ in 0..200 {
+                    text.add(DateTime::UNIX_EPOCH, &endless.repeat(1000));
+                    text.take(|_, line| {
+                        assert!(line.len() <= MAX_LINE, "{endless:?}: {}", line.len());
+                        lines += 1;
+                    });
+                }
+                assert!(text.line.capacity() <= 2 * MAX_LINE, "{endless:?}: {} bytes", text.line.capacity());
+                text.end(DateTime::UNIX_EPOCH);
+                text.take(|_, _| lines += 1);
+                assert!(lines > 0 || before.is_empty(), "{endless:?}: the word is gone");
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_that_no_calendar_has_is_no_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("1.cast");
+        let far = "{\"version\":3,\"term\":{\"cols\":80,\"rows\":24},\"timestamp\":8210266876799}\n[1000000000.0, \"o\", \"far\"]\n";
+        std::fs::write(&path, far).unwrap();
+        let mut text = Vec::new();
+        print_text(&Cast::file(&path), &mut text).unwrap();
+        assert_eq!(text, b"far\n");
+    }
 }

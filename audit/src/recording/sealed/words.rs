@@ -2,8 +2,9 @@
 //! sequences, and its time. It is for people and for searching; the recording itself is the `.cast`, and the manifest
 //! knows nothing of it.
 
-use crate::replay::{Stripped, parse_line, precise_opening};
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use crate::replay::{Stripped, moment, parse_line, precise_opening};
+use chrono::{DateTime, SecondsFormat, Utc};
+use std::time::Duration;
 
 /// What stands between the time of a line and its text.
 pub(crate) const GAP: &str = "  ";
@@ -48,7 +49,7 @@ impl Words {
     }
 
     fn now(&self) -> DateTime<Utc> {
-        self.opened + TimeDelta::microseconds(i64::try_from(self.micros).unwrap_or(i64::MAX / 2))
+        moment(self.opened, Duration::from_micros(self.micros))
     }
 
     fn give_out(&mut self) {
