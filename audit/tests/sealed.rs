@@ -15,6 +15,7 @@ use sekimori_audit::replay::{self, Happening, Source, export, export_sealed};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tar::{EntryType, Header};
 
 /// A recording that was sealed, and what the log was told of it.
 #[derive(Debug, PartialEq)]
@@ -123,6 +124,54 @@ async fn a_changed_byte_anywhere_is_found() {
     }
     std::fs::write(&sealed.path, &original[..original.len() / 2]).unwrap();
     assert!(export_sealed(&sealed.path, std::io::sink()).is_err(), "half of it");
+}
+
+/// A file of a tar, whose header says that it has so many bytes.
+fn forged(name: &str, kind: EntryType, said: u64, bytes: &[u8]) -> Vec<u8> {
+    let mut header = Header::new_gnu();
+    header.set_path(name).unwrap();
+    header.set_entry_type(kind);
+    header.set_size(said);
+    header.set_cksum();
+    let mut file = [header.as_bytes().as_slice(), bytes].concat();
+    file.resize(file.len().next_multiple_of(512), 0);
+    file
+}
+
+#[tokio::test]
+async fn a_foreign_tar_that_says_more_than_it_holds_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let made = keys::make();
+    let sealed = sealed(root.path(), &made).await;
+    let index = SealedIndex::read(&sealed.path).unwrap();
+    let original = std::fs::read(&sealed.path).unwrap();
+    let is_refused = |tar: &[u8]| {
+        std::fs::write(&sealed.path, tar).unwrap();
+        let told = SealedIndex::read(&sealed.path).unwrap_err();
+        assert!(matches!(told, RecordingError::Damaged { .. }), "{told}");
+        assert!(replay::check_sealed(&sealed.path, |_, _, _| {}).is_err());
+        assert!(Source::sealed(&sealed.path, made.office.clone()).is_err());
+    };
+    // What a header says of the index: past the end of all numbers, of all memory, of the file.
+    for said in [u64::MAX, u64::MAX - 1023, 1 << 63, 1 << 40, 513] {
+        is_refused(&forged("session/index.json", EntryType::Regular, said, b"{}"));
+    }
+    // What the index says of a piece.
+    for (at, size) in [(u64::MAX - 5, 10), (512, u64::MAX - 512), (512, u64::MAX - 600), (1 << 30, 1)] {
+        let mut index = index.clone();
+        (index.members[0].pieces[0].place.at, index.members[0].pieces[0].place.size) = (at, size);
+        let json = serde_json::to_vec(&index).unwrap();
+        is_refused(
+            &[original.clone(), forged("session/index.json", EntryType::Regular, json.len() as u64, &json)].concat(),
+        );
+    }
+    // What stands before a file of another tar and may be as long as that: it is a file like any other, read in pieces.
+    let long = forged("././@LongLink", EntryType::GNULongName, 5000, &[b'x'; 5000]);
+    std::fs::write(&sealed.path, [long, original].concat()).unwrap();
+    let mut names = Vec::new();
+    let found = replay::check_sealed(&sealed.path, |name, size, _| names.push((name.to_owned(), size)));
+    assert!(matches!(found, Err(RecordingError::Altered { .. })), "{found:?}");
+    assert_eq!((names[0].0.as_str(), names[0].1), ("@LongLink", 5000));
 }
 
 #[tokio::test]

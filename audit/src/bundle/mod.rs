@@ -213,7 +213,7 @@ impl<W: Write> Writing<W> {
     fn recording(&mut self, sealed: &Path) -> Result<(), RecordingError> {
         let reading = || RecordingError::storage("read", sealed);
         let mut stored = Archive::new(std::fs::File::open(sealed).map_err(reading())?);
-        for entry in stored.entries().map_err(reading())? {
+        for entry in stored.entries().map_err(reading())?.raw(true) {
             let entry = entry.map_err(reading())?;
             let path = entry.path().map_err(reading())?.to_string_lossy().into_owned();
             let name = path.split_once('/').map_or(path.as_str(), |(_, name)| name);

@@ -113,7 +113,8 @@ fn scan(path: &Path, out: impl Write, mut each: impl FnMut(&str, u64, &str)) -> 
     let mut archive = tar::Archive::new(Copied { inner: file, out });
     let (mut members, mut bytes, mut fault) = (0, 0, None);
     let reading = || RecordingError::storage("read", path);
-    for entry in archive.entries().map_err(reading())? {
+    // As they stand there: no file of ours has extended headers, and those of others may be as long as they like.
+    for entry in archive.entries().map_err(reading())?.raw(true) {
         let mut entry = entry.map_err(reading())?;
         let name = entry.path().map_err(reading())?.to_string_lossy().into_owned();
         let altered = |reason: &str| RecordingError::Altered { path: path.join(&name), reason: reason.to_owned() };

@@ -184,6 +184,12 @@ pub(crate) fn read_index(path: &Path) -> Result<(SealedIndex, Place), RecordingE
         let reason = format!("version {}; this program reads versions up to {SEALED_VERSION}", index.version);
         return Err(damaged(reason));
     }
+    // So that whoever adds to a place, or makes room for it, stays within the file.
+    if let Some((name, _)) =
+        index.places().find(|(_, place)| place.at.checked_add(place.size).is_none_or(|end| end > at))
+    {
+        return Err(damaged(format!("{name} would lie behind its index")));
+    }
     Ok((index, Place { at, ..place_of(&json) }))
 }
 
@@ -201,7 +207,8 @@ fn index_bytes(file: &mut File) -> std::io::Result<Option<(u64, Vec<u8>)>> {
             continue;
         }
         let size = header.size()?;
-        if at + BLOCK + size > end {
+        // A header can say any number of 64 bits; what is behind it is less than [`MOST_INDEX_BYTES`].
+        if size > end - at - BLOCK {
             return Ok(None);
         }
         let mut json = vec![0; usize::try_from(size).map_err(std::io::Error::other)?];
