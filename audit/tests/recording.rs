@@ -283,3 +283,22 @@ async fn scp_is_read_along_with_the_raw_bytes() {
     assert_eq!(replay::open(&recording).unwrap().transfers.len(), 2);
     assert!(export(&recording, std::io::sink()).unwrap().verified);
 }
+
+#[tokio::test]
+async fn folders_that_no_path_could_name_end_the_channel() {
+    let root = tempfile::tempdir().unwrap();
+    let recording = started(root.path()).await;
+    let folder = |name: &str| [format!("D0755 0 {name}\n"), "\0".to_owned()];
+    for (channel, name, most) in [(1, "n".repeat(4000), 3), (2, "n".to_owned(), 2048)] {
+        let exec = recording.stream(channel, "scp -r -t /tmp".to_owned()).await.unwrap();
+        exec.from_device(Output::Stdout, &bytes([0])).unwrap();
+        let [record, answer] = folder(&name);
+        for _ in 0..most {
+            exec.from_person(&bytes(&record)).unwrap();
+            exec.from_device(Output::Stdout, &bytes(&answer)).unwrap();
+        }
+        let refused = exec.from_person(&bytes(&record)).unwrap_err();
+        assert!(refused.is_malformed() && refused.to_string().contains("folders too deep"), "{refused}");
+    }
+    recording.finish(end()).await.unwrap();
+}

@@ -20,6 +20,8 @@ const MAX_LINE: usize = 4096 + 64;
 const MAX_DUE: usize = 64;
 /// Folders inside folders; a path of 4096 bytes holds no more.
 const MAX_DEPTH: usize = 2048;
+/// Bytes of their names together; those that are no UTF-8 grow when they become text.
+const MAX_FOLDERS: usize = 3 * MAX_LINE;
 
 /// The reader of one scp.
 pub(super) struct Scp {
@@ -156,10 +158,13 @@ impl Scp {
             }
             b'D' => {
                 let (_, name) = size_and_name(rest)?;
-                if self.folders.len() >= MAX_DEPTH {
+                let name = text_of(name).0;
+                // Each file that is under way has the whole path.
+                let bytes = self.folders.iter().map(String::len).sum::<usize>() + name.len();
+                if self.folders.len() >= MAX_DEPTH || bytes > MAX_FOLDERS {
                     return Err(malformed("folders too deep"));
                 }
-                self.folders.push(text_of(name).0);
+                self.folders.push(name);
                 self.expect(Due::Other)
             }
             b'E' => {

@@ -1,6 +1,6 @@
 //! The files that an SFTP client has open, and what of each is moving.
 
-use super::frames::malformed;
+use super::frames::{MAX_HANDLE, malformed};
 use crate::error::RecordingError;
 use crate::recording::kept::{Moving, Shelf, Subject};
 use crate::recording::lines::text_of;
@@ -74,6 +74,9 @@ impl Files {
     ) -> Result<(), RecordingError> {
         if self.files.len() >= MAX_OPEN {
             return Err(malformed("more than 256 files open at once"));
+        }
+        if handle.len() > MAX_HANDLE {
+            return Err(malformed("a handle of more than 256 bytes"));
         }
         self.next += 1;
         let key = FileKey(self.next);

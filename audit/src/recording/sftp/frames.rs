@@ -8,7 +8,7 @@ use crate::error::RecordingError;
 /// OpenSSH's `SFTP_MAX_MSG_LENGTH` is 256 KiB; some servers count their data without the header.
 const MAX_PACKET: usize = 256 * 1024 + 1024;
 /// The draft's limit for a handle.
-const MAX_HANDLE: usize = 256;
+pub(super) const MAX_HANDLE: usize = 256;
 
 pub(super) const WRITE: u8 = 6;
 pub(super) const DATA: u8 = 103;

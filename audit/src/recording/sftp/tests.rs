@@ -133,6 +133,15 @@ fn download() -> Dialogue {
 }
 
 #[test]
+fn a_handle_longer_than_any_is_refused() {
+    for (length, sound) in [(256, true), (257, false), (200_000, false)] {
+        let long = "h".repeat(length);
+        let played = play(&[open(1, "/a", 1), handle(1, &long)], &[4096]);
+        assert_eq!(played.is_ok(), sound, "{length}");
+    }
+}
+
+#[test]
 fn an_upload_out_of_order_is_put_together() {
     let played = whole(&upload());
     assert_eq!(played.copies, [Some(b"one two three".to_vec())]);
