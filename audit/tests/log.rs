@@ -235,6 +235,20 @@ fn the_golden_log_is_written_byte_for_byte() {
 }
 
 #[test]
+fn a_log_that_was_copied_while_a_tile_of_it_grew_full_goes_on_from_its_checkpoint() {
+    let story = life(600);
+    let root = tempfile::tempdir().unwrap();
+    let checkpoints = write(root.path(), &story.leaves, 300, 1);
+    let (early, newest) = (&checkpoints[0], checkpoints.last().unwrap());
+    std::fs::write(root.path().join("checkpoint"), early.signed(&[&key(1)])).unwrap();
+    for part in ["tile/0/001.p/44", "tile/entries/001.p/44"] {
+        assert!(!root.path().join(part).exists(), "{part} was swept when the tile was full");
+    }
+    let mut writer = Writer::open(root.path(), vec![key(1)], Some(early)).unwrap();
+    assert_eq!(writer.append(&story.leaves[300..]).unwrap(), *newest);
+}
+
+#[test]
 fn a_folder_that_contradicts_its_checkpoint_is_not_continued() {
     let story = life(600);
     let sound = tempfile::tempdir().unwrap();

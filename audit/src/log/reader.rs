@@ -6,7 +6,7 @@ use super::folder::{read, read_resource};
 use super::hash::{Hash, root_of};
 use super::proof;
 use super::proof_text::EntryProof;
-use super::tile::{Resource, WIDTH, decode_bundle, decode_tile, width_at};
+use super::tile::{Resource, WIDTH, decode_bundle, decode_tile, entries_in, width_at};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -89,7 +89,7 @@ impl Reader {
             return Ok(Vec::new());
         };
         // The bundle may have grown since: its first entries are the same.
-        let held = u16::try_from(count(&bytes)).unwrap_or(u16::MAX);
+        let held = entries_in(&bytes);
         let entries = decode_bundle(&bytes, held)?;
         Ok(entries.iter().take(width.into()).map(|entry| entry.to_vec()).collect())
     }
@@ -155,15 +155,4 @@ impl Reader {
             .and_then(|(at, span)| hashes.get(at..at.checked_add(span)?));
         range.map(root_of).ok_or_else(|| LogError::malformed("tile", "it is narrower than its log"))
     }
-}
-
-/// How many whole entries a bundle holds.
-fn count(bytes: &[u8]) -> usize {
-    let mut rest = bytes;
-    let mut entries = 0;
-    while let Some((length, behind)) = rest.split_first_chunk::<2>() {
-        let Some(behind) = behind.get(usize::from(u16::from_be_bytes(*length))..) else { break };
-        (rest, entries) = (behind, entries + 1);
-    }
-    entries
 }

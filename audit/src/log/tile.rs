@@ -151,6 +151,18 @@ pub fn decode_bundle(bytes: &[u8], width: u16) -> Result<Vec<&[u8]>, LogError> {
     Ok(entries)
 }
 
+/// How many whole entries a bundle holds.
+#[must_use]
+pub fn entries_in(bytes: &[u8]) -> u16 {
+    let mut rest = bytes;
+    let mut entries = 0_u16;
+    while let Some((length, behind)) = rest.split_first_chunk::<2>() {
+        let Some(behind) = behind.get(usize::from(u16::from_be_bytes(*length))..) else { break };
+        (rest, entries) = (behind, entries.saturating_add(1));
+    }
+    entries
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Resource, width_at};

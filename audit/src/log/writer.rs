@@ -12,9 +12,12 @@ use super::hash::{Hash, leaf_hash, sha256};
 use super::key::SigningKey;
 use super::leaf::{KEY_ROTATED, Leaf};
 use super::reader::Reader;
-use super::tile::{Resource, WIDTH, decode_bundle, decode_tile, push_entry, width_at};
+use super::tile::{Resource, WIDTH, decode_bundle, decode_tile, entries_in, push_entry, width_at};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+
+/// Bytes of a full tile.
+const FULL_TILE: usize = 256 * Hash::SIZE;
 
 /// The one process that appends to a log. Every call here may block on the disk.
 #[derive(Debug)]
@@ -255,26 +258,38 @@ fn read_edge(root: &Path, size: u64) -> Result<(Edge, Vec<u8>), LogError> {
         let index = (size >> (8 * u32::from(level))) / WIDTH;
         let width = width_at(size, level, index);
         let resource = Resource::Tile { level, index, width };
-        let hashes = if width == 0 { Ok(Vec::new()) } else { decode_tile(&needed(root, resource)?, width) };
+        let hashes = if width == 0 { Ok(Vec::new()) } else { needed_tile(root, resource, width) };
         levels.push(hashes.map_err(|fault| contradiction(root, format!("{}: {fault}", resource.path())))?);
     }
     let width = width_at(size, 0, size / WIDTH);
     let mut bundle = Vec::new();
     if width > 0 {
-        bundle = needed(root, Resource::Entries { index: size / WIDTH, width })?;
-        let entries = decode_bundle(&bundle, width).map_err(|fault| contradiction(root, fault.to_string()))?;
-        let hashes = entries.into_iter().map(leaf_hash).collect::<Vec<Hash>>();
+        let bytes = needed(root, Resource::Entries { index: size / WIDTH, width })?;
+        // A part of the bundle is how the full one begins.
+        let held = if entries_in(&bytes) == 256 { 256 } else { width };
+        let mut entries = decode_bundle(&bytes, held).map_err(|fault| contradiction(root, fault.to_string()))?;
+        entries.truncate(width.into());
+        let hashes = entries.iter().map(|entry| leaf_hash(entry)).collect::<Vec<Hash>>();
         if levels.first() != Some(&hashes) {
             return Err(contradiction(root, "its last entries are not those of its last tile".to_owned()));
         }
+        entries.iter().try_for_each(|entry| push_entry(&mut bundle, entry))?;
     }
     Ok((Edge::new(size, levels), bundle))
 }
 
-/// A part under the checkpoint. It is swept only after a later checkpoint, so it lies there.
+fn needed_tile(root: &Path, resource: Resource, width: u16) -> Result<Vec<Hash>, LogError> {
+    let bytes = needed(root, resource)?;
+    // A part of the tile is how the full one begins.
+    let part = bytes.get(..usize::from(width) * Hash::SIZE).filter(|_| bytes.len() == FULL_TILE);
+    decode_tile(part.unwrap_or(&bytes), width)
+}
+
+/// A part under the checkpoint. It is swept only after a later checkpoint, so it lies there; where the log was copied under
+/// a checkpoint while it grew, it may be in the full one that came after it.
 fn needed(root: &Path, resource: Resource) -> Result<Vec<u8>, LogError> {
     let missing = || contradiction(root, format!("{} is missing under its checkpoint", resource.path()));
-    read(root, &resource.path())?.ok_or_else(missing)
+    read_resource(root, resource)?.ok_or_else(missing)
 }
 
 fn check_known(root: &Path, known: &Checkpoint, newest: &Checkpoint) -> Result<(), LogError> {
