@@ -114,9 +114,13 @@ kinds! {
     Reload = "gateway.reload",
     /// A gateway was made of a backup; `detail` names it.
     Restored = "gateway.restored",
+    /// Somebody began to take a backup; what came of it is another event.
+    BackupStarted = "backup.started",
     /// A backup was taken.
     BackupMade = "backup.made",
-    /// A backup was checked as if a gateway were made of it.
+    /// A backup could not be taken.
+    BackupFailed = "backup.failed",
+    /// A backup was checked as if a gateway were made of it; `detail` says whether it could be.
     BackupDrilled = "backup.drilled",
     /// The gateway serves still: once an hour, so that silence shows in the log.
     Beat = "gateway.beat",

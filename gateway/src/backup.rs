@@ -1,40 +1,55 @@
 //! Copies of all that a gateway has, taken while it serves, and what becomes of one: a rehearsal, or a gateway again.
 //!
-//! A backup is a folder:
+//! Backups lie in a [`Place`]:
 //!
-//! | file | content |
+//! | object | content |
 //! |---|---|
-//! | `log/` | the transparency log up to a checkpoint, as it is; `log.keys` beside it |
-//! | `recordings/` | sealed recordings, and the working folders of live sessions, as they are |
-//! | `database.age` | the database of a moment after that checkpoint, sealed to the audit office and the recovery key |
-//! | `keys.tar.age` | the gateway's keys and its configuration, sealed to the recovery key alone |
-//! | `backup.note` | what of it is new each time, with sizes and SHA-256, signed by the log's key (C2SP signed-note); written last ([`Manifest`]) |
+//! | `sekimori-backup` | whose they are, so that nothing else is ever written over or cleared away |
+//! | `log/`, `recordings/….tar` | what never changes, under its own name, copied once: the transparency log, sealed recordings |
+//! | `taken/WHEN/` | what changes, of one backup: |
+//! | `… database.age` | the database of a moment after the log's checkpoint, sealed to the audit office and the recovery key |
+//! | `… keys.tar.age` | the gateway's keys and its configuration, sealed to the recovery key alone |
+//! | `… log.keys`, `log/cosigned`, `recordings/…` | as they are; the working folders of live sessions among them |
+//! | `… files` | every file of the backup with the object that holds it, its size and its SHA-256 ([`list`]) |
+//! | `… backup.note` | the [`Manifest`]: the log's checkpoint and the hash of that list, signed by the log's key (C2SP signed-note) |
 //!
 //! Nothing in it can be read without a key, and who holds the office's cannot become the gateway. Anybody could seal another
-//! database to the same public keys, so what is restored is what the gateway signed. The order makes it
-//! consistent: the log first, so that the database knows all that the log seals; recordings last, so that all pieces are
-//! there that the database tells of. What never changes is not copied again, so that a folder can be one of object store
-//! that keeps what it has (rclone, restic, an immutable mount), and a second copy costs little.
+//! database to the same public keys, so what is restored is what the gateway signed, file by file. The note is written last,
+//! and nothing that an earlier note names is touched before: a backup that breaks off leaves the one before it whole. The
+//! order makes it consistent: the log first, so that the database knows all that the log seals; recordings last, so that all
+//! pieces are there that the database tells of.
 
 mod check;
 mod files;
+mod folder;
+mod list;
 mod make;
 mod place;
+mod revive;
+mod stage;
 
 pub use check::{Checked, check};
 pub use make::make;
-pub use place::{place, unpacked_configuration};
+pub use place::Place;
+pub use revive::{check_room, revive, unpacked_configuration};
+pub use stage::{Found, Staged, find, stage};
 
 use crate::store::StoreError;
 use chrono::{DateTime, Utc};
+use list::Entry;
 use sekimori_audit::error::RecordingError;
 use sekimori_audit::log::{LogError, LogKeys, Note, SigningKey, note};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-const MANIFEST: &str = "backup.note";
+/// Whose backups lie there.
+const MARKER: &str = "sekimori-backup";
+/// Below it each backup has a folder, whose names sort by time.
+const TAKEN: &str = "taken";
+const NOTE: &str = "backup.note";
 /// What a note of a backup begins with; the digit is the version of the form.
-const HEAD: &str = "sekimori backup 1\n";
+const HEAD: &str = "sekimori backup 2\n";
+const FILES: &str = "files";
 const DATABASE: &str = "database.age";
 const KEYS: &str = "keys.tar.age";
 const LOG: &str = "log";
@@ -53,19 +68,10 @@ pub struct Manifest {
     pub program: String,
     /// Entries of the log in it.
     pub entries: u64,
-    /// The database; `None` where PostgreSQL is backed up by its own tools.
-    pub database: Option<Copied>,
-    /// Keys and configuration.
-    pub keys: Copied,
-}
-
-/// A file of a backup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Copied {
-    /// Its bytes.
-    pub size: u64,
-    /// Their SHA-256, in hexadecimal.
-    pub sha256: String,
+    /// The checkpoint over them, with its signatures.
+    pub checkpoint: String,
+    /// The list of its files.
+    pub files: Entry,
 }
 
 /// Why a backup cannot be made or used.
@@ -82,21 +88,30 @@ pub enum BackupError {
         source: std::io::Error,
     },
     /// It is no backup, or not as it was made.
-    #[error("{path} is no backup that can be used: {reason}", path = path.display())]
+    #[error("{what} is no backup that can be used: {reason}")]
     Unusable {
-        /// The file or folder.
-        path: PathBuf,
+        /// The file, the folder or the bucket.
+        what: String,
         /// Why.
         reason: String,
     },
+    /// No backup may be written there.
+    #[error("{what} cannot take backups of this gateway: {reason}")]
+    Unfit {
+        /// The folder or the bucket.
+        what: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// Another run is at work.
+    #[error("another backup of this gateway is under way: wait for its end (it holds {})", .0.display())]
+    Busy(PathBuf),
+    /// What is copied did not stand still.
+    #[error("{} changes faster than it can be copied: try again", .0.display())]
+    Unsteady(PathBuf),
     /// Something is where the backup would go.
-    #[error("{} is there already: a gateway is restored where none is", .0.display())]
-    Occupied(PathBuf),
-    #[error(
-        "the database is PostgreSQL: dump it with its own tools, and then say --without-database so that it is known \
-         that the dump belongs to this backup"
-    )]
-    Postgres,
+    #[error("{0} is there already: a gateway is restored where none is")]
+    Occupied(String),
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
@@ -113,14 +128,21 @@ impl BackupError {
         move |source| Self::Storage { doing, path, source }
     }
 
-    fn unusable(path: &Path, reason: impl ToString) -> Self {
-        Self::Unusable { path: path.to_owned(), reason: reason.to_string() }
+    fn unusable(what: impl ToString, reason: impl ToString) -> Self {
+        Self::Unusable { what: what.to_string(), reason: reason.to_string() }
+    }
+
+    fn unfit(what: impl ToString, reason: impl ToString) -> Self {
+        Self::Unfit { what: what.to_string(), reason: reason.to_string() }
     }
 }
 
 impl From<StoreError> for BackupError {
     fn from(fault: StoreError) -> Self {
-        Self::Store(Box::new(fault))
+        match fault {
+            StoreError::AlreadyCreated { place } => Self::Occupied(place),
+            fault => Self::Store(Box::new(fault)),
+        }
     }
 }
 
@@ -135,18 +157,22 @@ impl Manifest {
         Ok(note::join(&text, &[key.sign(&text)]))
     }
 
-    /// Reads that of a backup, if one of the log's keys signed it.
+    /// Reads a note, if the log's key signed it: the last of those that were kept. A key that was succeeded may have been
+    /// stolen since, and whoever has it could sign a database of their own for a log that ends before the succession.
     ///
     /// # Errors
-    /// [`BackupError::Unusable`] if there is none, of another form, or signed by others.
-    pub fn read(folder: &Path, keys: &LogKeys) -> Result<Self, BackupError> {
-        let path = folder.join(MANIFEST);
-        let bytes = std::fs::read(&path).map_err(|fault| BackupError::unusable(&path, fault))?;
-        let note = Note::parse(&bytes).map_err(|fault| BackupError::unusable(&path, fault))?;
-        note.verify(keys.log()).map_err(|fault| BackupError::unusable(&path, fault))?;
-        let json = note.text().strip_prefix(HEAD);
-        let json =
-            json.ok_or_else(|| BackupError::unusable(&path, "it is of another form; this program reads form 1"))?;
-        serde_json::from_str(json).map_err(|fault| BackupError::unusable(&path, fault))
+    /// Why it does not count.
+    fn read(bytes: &[u8], keys: &LogKeys) -> Result<Self, String> {
+        let note = Note::parse(bytes).map_err(|fault| fault.to_string())?;
+        let signers = note.verify(keys.log()).map_err(|fault| fault.to_string())?;
+        if !signers.iter().any(|signer| Some(&signer.key) == keys.log().last()) {
+            return Err(
+                "its key was succeeded by another since; for a backup of before that, give --keys a file that \
+                        ends with the key of then"
+                    .to_owned(),
+            );
+        }
+        let json = note.text().strip_prefix(HEAD).ok_or("it is of another form; this program reads form 2")?;
+        serde_json::from_str(json).map_err(|fault| fault.to_string())
     }
 }

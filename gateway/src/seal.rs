@@ -17,7 +17,7 @@ pub mod witnesses;
 pub use keys::{in_force as key_in_force, make_key};
 pub use progress::Progress;
 pub use rotate::{Rotated, rotate};
-pub use sealer::Sealer;
+pub use sealer::{Sealer, known};
 
 use crate::store::Store;
 use chrono::Utc;

@@ -1,8 +1,9 @@
 //! Copies of files and folders, each of them there whole or not at all.
 
-use super::{BackupError, Copied};
+use super::BackupError;
 use aws_lc_rs::digest::{Context, SHA256};
 use sekimori_audit::log::Hash;
+use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -10,6 +11,15 @@ use std::path::{Path, PathBuf};
 
 /// What a file is called until it is whole.
 const PARTIAL: &str = "copying";
+
+/// Size and hash of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copied {
+    /// Its bytes.
+    pub size: u64,
+    /// Their SHA-256, in hexadecimal.
+    pub sha256: String,
+}
 
 /// Every file below a folder, by its path from there, in order. None if the folder is not there; one that vanishes
 /// meanwhile stands for what was in it, so that whoever copies it notices.
@@ -38,22 +48,21 @@ pub fn below(root: &Path) -> Result<Vec<PathBuf>, BackupError> {
     Ok(files)
 }
 
-/// Copies a file; `false` if it is gone. It is on the disk when this returns.
-pub fn copy(from: &Path, to: &Path) -> Result<bool, BackupError> {
-    match File::open(from) {
-        Ok(file) => put(to, file).map(|_| true),
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(fault) => Err(BackupError::storage("open", from)(fault)),
+/// Opens a file; `None` if it is gone.
+pub fn opened(path: &Path) -> Result<Option<File>, BackupError> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(fault) => Err(BackupError::storage("open", path)(fault)),
     }
 }
 
-/// Copies a file that never changes, unless it is there already.
-pub fn copy_once(from: &Path, to: &Path) -> Result<bool, BackupError> {
-    let length = |path: &Path| fs::metadata(path).map(|found| found.len()).ok();
-    if length(to).is_some() && length(to) == length(from) {
-        return Ok(true);
-    }
-    copy(from, to)
+/// Reads a small file; `None` if it is not there.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, BackupError> {
+    let Some(mut file) = opened(path)? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(BackupError::storage("read", path))?;
+    Ok(Some(bytes))
 }
 
 /// Writes a file of what is read, in place of the one that was there.
@@ -61,19 +70,22 @@ pub fn put(to: &Path, mut from: impl Read) -> Result<Copied, BackupError> {
     write(to, |file| io::copy(&mut from, file).map(|_| ()))
 }
 
-/// Writes a file, in place of the one that was there.
+/// Writes a file, in place of the one that was there. It is on the disk when this returns. A link that lies where it is
+/// written is not followed: others may write to the medium as well.
 pub fn write(to: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Copied, BackupError> {
-    let folder = to.parent().unwrap_or(to);
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     make_folder(folder)?;
     let partial = to.with_added_extension(PARTIAL);
+    remove(&partial)?;
     let written = || {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-        let mut hashed = Hashed { file, hash: Context::new(&SHA256), size: 0 };
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+        let mut hashed = Hashed::new(file);
         fill(&mut hashed)?;
-        hashed.file.sync_all()?;
+        let (file, copied) = hashed.finish();
+        file.sync_all()?;
         fs::rename(&partial, to)?;
         File::open(folder)?.sync_all()?;
-        Ok(Copied { size: hashed.size, sha256: sha256(hashed.hash) })
+        Ok(copied)
     };
     written().map_err(|fault| {
         let _ = fs::remove_file(&partial);
@@ -81,12 +93,39 @@ pub fn write(to: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> 
     })
 }
 
-/// Size and SHA-256 of a file.
-pub fn measured(path: &Path) -> Result<Copied, BackupError> {
-    let mut file = File::open(path).map_err(BackupError::storage("open", path))?;
-    let mut hashed = Hashed { file: io::sink(), hash: Context::new(&SHA256), size: 0 };
+/// Gives a file its place: by another name where that can be, by a copy otherwise (a link stands for a file elsewhere,
+/// which stays).
+pub fn bring(from: &Path, to: &Path) -> Result<(), BackupError> {
+    let ours = fs::symlink_metadata(from).is_ok_and(|found| found.is_file());
+    make_folder(to.parent().unwrap_or(to))?;
+    if ours && fs::rename(from, to).is_ok() {
+        return Ok(());
+    }
+    let file = File::open(from).map_err(BackupError::storage("open", from))?;
+    put(to, file).map(|_| ())
+}
+
+/// Size and SHA-256 of a file; `None` if it is gone.
+pub fn measured(path: &Path) -> Result<Option<Copied>, BackupError> {
+    let Some(mut file) = opened(path)? else { return Ok(None) };
+    let mut hashed = Hashed::new(io::sink());
     io::copy(&mut file, &mut hashed).map_err(BackupError::storage("read", path))?;
-    Ok(Copied { size: hashed.size, sha256: sha256(hashed.hash) })
+    Ok(Some(hashed.finish().1))
+}
+
+/// Size and SHA-256 of what is in memory.
+pub fn of_bytes(bytes: &[u8]) -> Copied {
+    let mut hash = Context::new(&SHA256);
+    hash.update(bytes);
+    Hashed { out: (), hash, size: bytes.len() as u64 }.finish().1
+}
+
+/// Removes a file, if it is there.
+pub fn remove(path: &Path) -> Result<(), BackupError> {
+    match fs::remove_file(path) {
+        Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(BackupError::storage("remove", path)(fault)),
+        _ => Ok(()),
+    }
 }
 
 /// Makes an empty file that only its owner can read.
@@ -101,25 +140,34 @@ pub fn make_folder(path: &Path) -> Result<(), BackupError> {
 }
 
 /// Hashes what is written through it.
-struct Hashed<W> {
-    file: W,
+pub struct Hashed<W> {
+    out: W,
     hash: Context,
     size: u64,
 }
 
+impl<W> Hashed<W> {
+    /// Nothing was written yet.
+    pub fn new(out: W) -> Self {
+        Self { out, hash: Context::new(&SHA256), size: 0 }
+    }
+
+    /// What was written through it.
+    pub fn finish(self) -> (W, Copied) {
+        let sha256 = Hash::from_bytes(self.hash.finish().as_ref()).map(|hash| hash.hex()).unwrap_or_default();
+        (self.out, Copied { size: self.size, sha256 })
+    }
+}
+
 impl<W: Write> Write for Hashed<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.write(bytes)?;
+        let count = self.out.write(bytes)?;
         self.hash.update(bytes.get(..count).unwrap_or_default());
         self.size += count as u64;
         Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.out.flush()
     }
-}
-
-fn sha256(hash: Context) -> String {
-    Hash::from_bytes(hash.finish().as_ref()).map(|hash| hash.hex()).unwrap_or_default()
 }

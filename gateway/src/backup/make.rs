@@ -1,16 +1,19 @@
 //! Takes a backup, while the gateway serves or not.
 
-use super::files::{below, copy, copy_once, make_private, put, write};
-use super::{BackupError, CHECKPOINT, Copied, DATABASE, KEYS, LOG, LOG_KEYS, MANIFEST, Manifest, RECORDINGS};
+use super::files::{below, make_private, measured, opened, read, remove, write};
+use super::folder::name_of;
+use super::list::{self, Entry};
+use super::place::{Object, Place, Stored};
+use super::{BackupError, CHECKPOINT, DATABASE, FILES, KEYS, LOG, LOG_KEYS, Manifest, NOTE, RECORDINGS, TAKEN, stage};
 use crate::cli::context::ADMINISTRATOR;
 use crate::config::{Config, Database};
 use crate::seal;
 use crate::store::Store;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use sekimori_audit::keys::Recipients;
-use sekimori_audit::log::Checkpoint;
-use std::collections::HashSet;
-use std::fs::File;
+use sekimori_audit::log::{COSIGNED, Checkpoint, LogKeys, Resource, SigningKey};
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -20,122 +23,288 @@ const ROUNDS: usize = 10;
 /// The name of the configuration among the keys.
 pub const CONFIGURATION: &str = "sekimori.toml";
 
-/// Takes a backup into a folder, or brings up to date the one that is there.
+/// Takes a backup into a place, which may hold earlier ones: what never changes is not copied again.
 ///
 /// # Errors
-/// [`BackupError`]; then the manifest that was there still tells of what was there.
-pub async fn make(
-    config: &Config,
-    config_path: &Path,
-    store: &Store,
-    to: &Path,
-    without_database: bool,
-) -> Result<Manifest, BackupError> {
+/// [`BackupError`]; then the backup that was there before is there still.
+pub async fn make(config: &Config, config_path: &Path, store: &Store, to: &str) -> Result<Manifest, BackupError> {
+    let _alone = lock(config)?;
     let recipients = Recipients::read(&config.recipients())?;
-    let entries = copy_log(config, to)?;
-    let database = match config.database().map_err(anyhow::Error::msg)? {
-        Database::Sqlite(_) => Some(copy_database(config, store, &recipients, to).await?),
-        Database::Postgres { .. } if without_database => None,
-        Database::Postgres { .. } => return Err(BackupError::Postgres),
-    };
-    let recordings = config.recordings_dir();
-    until_nothing_vanishes(&recordings, || copy_recordings(&recordings, &to.join(RECORDINGS)))?;
-    let keys = write(&to.join(KEYS), |out| seal_keys(config, config_path, &recipients, out))?;
-    let (hospital, program) = (config.hospital.name.clone(), env!("CARGO_PKG_VERSION").to_owned());
-    let manifest = Manifest { at: Utc::now(), hospital, program, entries, database, keys };
-    put(&to.join(MANIFEST), manifest.signed(&seal::key_in_force(config)?)?.as_bytes())?;
-    Ok(manifest)
+    let keys = LogKeys::read(&config.log_keys())?;
+    let own = [config.data_dir(), config.recordings_dir(), config.log_dir()];
+    let place = Place::prepare(to, keys.origin(), &own)?;
+    let mut backup = Backup::begin(config, place, &keys)?;
+    let sealing = backup.put_log_and_database(store, &recipients).await?;
+    backup.put_recordings()?;
+    backup.seal(KEYS, |out| seal_keys(config, config_path, &recipients, out))?;
+    backup.finish(sealing)
 }
 
-/// The checkpoint is read first and written last: what it stands for is there, and more does not hurt.
-fn copy_log(config: &Config, to: &Path) -> Result<u64, BackupError> {
-    let (from, to_log) = (config.log_dir(), to.join(LOG));
-    let checkpoint = from.join(CHECKPOINT);
-    let bytes = std::fs::read(&checkpoint).map_err(BackupError::storage("read", &checkpoint))?;
-    let entries = Checkpoint::parse(&bytes)?.0.size;
-    until_nothing_vanishes(&from, || copy_tiles(&from, &to_log))?;
-    copy(&config.log_keys(), &to.join(LOG_KEYS))?;
-    put(&to_log.join(CHECKPOINT), bytes.as_slice())?;
-    Ok(entries)
+/// A backup that is being taken.
+struct Backup<'a> {
+    config: &'a Config,
+    place: Place,
+    at: DateTime<Utc>,
+    /// The folder of what changes.
+    taken: String,
+    /// What lies there, by name.
+    there: HashMap<String, Vec<Object>>,
+    /// The files of the backup before it.
+    before: BTreeMap<String, Entry>,
+    /// Its own.
+    files: BTreeMap<String, Entry>,
 }
 
-/// Copies what is in a folder; whether all that was listed was still there. What vanishes has another name now (a tile that
-/// grew full, a recording that was sealed), under which it may not have been listed.
-fn until_nothing_vanishes(
-    from: &Path,
-    mut copied: impl FnMut() -> Result<bool, BackupError>,
-) -> Result<(), BackupError> {
-    for _ in 0..ROUNDS {
-        if copied()? {
-            return Ok(());
+/// The log as it is in a backup, and the key that signs for it.
+struct Sealing {
+    checkpoint: Checkpoint,
+    note: String,
+    key: SigningKey,
+}
+
+impl<'a> Backup<'a> {
+    fn begin(config: &'a Config, place: Place, keys: &LogKeys) -> Result<Self, BackupError> {
+        let mut there: HashMap<String, Vec<Object>> = HashMap::new();
+        for object in place.list("")? {
+            there.entry(object.name.clone()).or_default().push(object);
         }
+        // Whatever is wrong with the one before, this one is made whole.
+        let before =
+            stage::newest(&place, keys).and_then(|manifest| stage::listed(&place, &manifest)).unwrap_or_default();
+        let at = Utc::now();
+        let taken = format!("{TAKEN}/{}", at.format("%Y%m%dT%H%M%S%.6fZ"));
+        Ok(Self { config, place, at, taken, there, before, files: BTreeMap::new() })
     }
-    Err(BackupError::unusable(from, "it changes faster than it can be copied: try again"))
-}
 
-fn copy_tiles(from: &Path, to_log: &Path) -> Result<bool, BackupError> {
-    let mut whole = true;
-    for name in below(from)? {
-        let changes = name.as_os_str() == "cosigned";
-        if name.as_os_str() == CHECKPOINT || name.extension().is_some_and(|extension| extension == "new") {
-            continue;
+    /// The log under a checkpoint, and a database that knows all that is sealed there and of no later checkpoint: the
+    /// hourly beat names one, and a gateway whose log fell behind what its database knows does not start.
+    async fn put_log_and_database(&mut self, store: &Store, recipients: &Recipients) -> Result<Sealing, BackupError> {
+        let copy = Clear::beside(self.config)?;
+        for _ in 0..ROUNDS {
+            let Some(sealing) = self.put_log()? else { continue };
+            copy.taken_of(store).await?;
+            let copied = Store::open_without_key(&Database::Sqlite(copy.0.clone())).await?;
+            let known = seal::known(&copied, &sealing.checkpoint.origin).await;
+            copied.close().await;
+            if known?.size <= sealing.checkpoint.size {
+                self.seal(DATABASE, |out| copy.sealed(recipients, out))?;
+                return Ok(sealing);
+            }
         }
-        let (from, to) = (from.join(&name), to_log.join(&name));
-        whole &= if changes { copy(&from, &to)? } else { copy_once(&from, &to)? };
+        Err(BackupError::Unsteady(self.config.log_dir()))
     }
-    Ok(whole)
-}
 
-/// A copy of one moment lies in the data directory while it is sealed, and nowhere else in clear.
-async fn copy_database(
-    config: &Config,
-    store: &Store,
-    recipients: &Recipients,
-    to: &Path,
-) -> Result<Copied, BackupError> {
-    let beside = config.data_dir().join("backup.db");
-    remove(&beside)?;
-    // SQLite fills an empty file; what it would make itself, others could read.
-    make_private(&beside)?;
-    let copied = store.copy_to(&beside).await;
-    let sealed = copied.map_err(BackupError::from).and_then(|()| {
-        let mut file = File::open(&beside).map_err(BackupError::storage("open", &beside))?;
-        write(&to.join(DATABASE), |out| {
-            let mut sealed = recipients.seal(out)?;
-            io::copy(&mut file, &mut sealed)?;
-            sealed.finish()?;
-            Ok(())
-        })
-    });
-    remove(&beside)?;
-    sealed
-}
-
-fn remove(path: &Path) -> Result<(), BackupError> {
-    match std::fs::remove_file(path) {
-        Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(BackupError::storage("remove", path)(fault)),
-        _ => Ok(()),
+    /// What belongs to a checkpoint is read before it, so that it is of no later one. `None` while a key is succeeded.
+    fn put_log(&mut self) -> Result<Option<Sealing>, BackupError> {
+        let folder = self.config.log_dir();
+        let needed = |name: &Path, path: &Path| {
+            read(path)?.ok_or_else(|| BackupError::unusable(name.display(), "the gateway has none"))
+        };
+        let key = seal::key_in_force(self.config)?;
+        let keys = needed(Path::new(LOG_KEYS), &self.config.log_keys())?;
+        if LogKeys::parse(&keys)?.log().last() != Some(key.verifier()) {
+            return Ok(None);
+        }
+        let cosigned = read(&folder.join(COSIGNED))?;
+        let bytes = needed(Path::new(CHECKPOINT), &folder.join(CHECKPOINT))?;
+        let checkpoint = Checkpoint::parse(&bytes)?.0;
+        self.until_nothing_vanishes(&folder, |backup| backup.put_tiles(&folder, checkpoint.size))?;
+        self.put_bytes(LOG_KEYS, &keys)?;
+        if let Some(cosigned) = cosigned {
+            self.put_bytes(&format!("{LOG}/{COSIGNED}"), &cosigned)?;
+        }
+        let note = String::from_utf8(bytes).map_err(anyhow::Error::from)?;
+        Ok(Some(Sealing { checkpoint, note, key }))
     }
-}
 
-/// Sealed ones never change; what is under way is copied as it is now, and goes once the sealed one is there.
-fn copy_recordings(from: &Path, to: &Path) -> Result<bool, BackupError> {
-    let files = below(from)?;
-    let mut whole = true;
-    for name in &files {
-        let sealed = name.extension().is_some_and(|extension| extension == "tar");
-        let (from, to) = (from.join(name), to.join(name));
-        whole &= if sealed { copy_once(&from, &to)? } else { copy(&from, &to)? };
+    /// Puts what is in a folder; again if something vanished meanwhile. That has another name now (a tile that grew full, a
+    /// recording that was sealed), under which it may not have been listed.
+    fn until_nothing_vanishes(
+        &mut self,
+        folder: &Path,
+        mut put: impl FnMut(&mut Self) -> Result<bool, BackupError>,
+    ) -> Result<(), BackupError> {
+        for _ in 0..ROUNDS {
+            if put(self)? {
+                return Ok(());
+            }
+        }
+        Err(BackupError::Unsteady(folder.to_owned()))
     }
-    let there: HashSet<&PathBuf> = files.iter().collect();
-    for name in below(to)? {
+
+    fn put_tiles(&mut self, folder: &Path, size: u64) -> Result<bool, BackupError> {
+        let mut whole = true;
+        for path in below(folder)? {
+            // What a verifier would ask about has to be of this checkpoint; what is written just now has no name yet.
+            let wanted = match Resource::parse(&name_of(&path)?) {
+                Some(Resource::Rotation { size: at }) => at <= size,
+                Some(Resource::Tile { .. } | Resource::Entries { .. }) => true,
+                Some(Resource::Checkpoint | Resource::Cosigned) | None => false,
+            };
+            if wanted {
+                whole &= self.put_once(&format!("{LOG}/{}", name_of(&path)?), &folder.join(&path))?;
+            }
+        }
+        Ok(whole)
+    }
+
+    /// Sealed ones never change; what is under way is copied as it is now.
+    fn put_recordings(&mut self) -> Result<(), BackupError> {
+        let folder = self.config.recordings_dir();
+        self.until_nothing_vanishes(&folder, |backup| {
+            // Of the round before, what has another name now.
+            backup.files.retain(|name, _| !name.starts_with(RECORDINGS));
+            let mut whole = true;
+            for path in below(&folder)? {
+                let (name, from) = (format!("{RECORDINGS}/{}", name_of(&path)?), folder.join(&path));
+                whole &=
+                    if is_sealed(&name) { backup.put_once(&name, &from)? } else { backup.put_anew(&name, &from)? };
+            }
+            Ok(whole)
+        })?;
         // A recording that the gateway no longer has is kept: a backup forgets nothing by itself.
-        let sealed = name.extension().is_some_and(|extension| extension == "tar");
-        if !sealed && !there.contains(&name) {
-            remove(&to.join(&name))?;
+        let gone: Vec<Entry> = self.before.values().filter(|entry| is_sealed(&entry.name)).cloned().collect();
+        for entry in gone {
+            if !self.files.contains_key(&entry.name) && self.has(&entry) {
+                self.files.insert(entry.name.clone(), entry);
+            }
         }
+        Ok(())
     }
-    Ok(whole)
+
+    /// Whether what an earlier backup put is there still, as far as a list can tell.
+    fn has(&self, entry: &Entry) -> bool {
+        let objects = self.there.get(&entry.object).into_iter().flatten();
+        objects.into_iter().any(|object| object.version == entry.version && object.size == entry.size)
+    }
+
+    /// A file that never changes; `false` if it is gone. Of a recording its name and size tell that it is the one that was
+    /// put before: it is read again by whoever restores. The log's files are small, and another log may have some of the
+    /// same size (one that went on from an older copy): they are compared.
+    fn put_once(&mut self, name: &str, from: &Path) -> Result<bool, BackupError> {
+        let Some(file) = opened(from)? else { return Ok(false) };
+        let size = file.metadata().map_err(BackupError::storage("look at", from))?.len();
+        let before = self.before.get(name).filter(|before| before.size == size && self.has(before));
+        if let Some(before) = before.filter(|_| is_sealed(name)) {
+            self.files.insert(name.to_owned(), before.clone());
+            return Ok(true);
+        }
+        let Some(copied) = measured(from)? else { return Ok(false) };
+        if let Some(before) = before.filter(|before| before.is(&copied)) {
+            self.files.insert(name.to_owned(), before.clone());
+            return Ok(true);
+        }
+        // One that broke off may have put it already.
+        for object in self.there.get(name).into_iter().flatten().filter(|object| object.size == copied.size) {
+            if let Some(stored) = self.place.holds(object, &copied)? {
+                self.listed(name, name.to_owned(), stored);
+                return Ok(true);
+            }
+        }
+        let stored = self.place.put(name, file)?;
+        self.listed(name, name.to_owned(), stored);
+        Ok(true)
+    }
+
+    /// A file that changes, as it is now; `false` if it is gone.
+    fn put_anew(&mut self, name: &str, from: &Path) -> Result<bool, BackupError> {
+        let Some(file) = opened(from)? else { return Ok(false) };
+        let object = format!("{}/{name}", self.taken);
+        let stored = self.place.put(&object, file)?;
+        self.listed(name, object, stored);
+        Ok(true)
+    }
+
+    fn listed(&mut self, name: &str, object: String, stored: Stored) {
+        let Stored { copied, version, until } = stored;
+        let entry = Entry { name: name.to_owned(), object, size: copied.size, sha256: copied.sha256, version, until };
+        self.files.insert(entry.name.clone(), entry);
+    }
+
+    /// A file that is made now, beside the data until it is put.
+    fn seal(&mut self, name: &str, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), BackupError> {
+        let beside = self.config.data_dir().join("backup.sealed");
+        write(&beside, fill)?;
+        let put = self.put_anew(name, &beside);
+        remove(&beside)?;
+        put.map(|_| ())
+    }
+
+    fn put_bytes(&mut self, name: &str, bytes: &[u8]) -> Result<(), BackupError> {
+        self.seal(name, |out| out.write_all(bytes))
+    }
+
+    /// The list, then the note that makes it count; only then is removed what no backup needs.
+    fn finish(mut self, sealing: Sealing) -> Result<Manifest, BackupError> {
+        let lines = list::encode(&self.files)?;
+        self.put_bytes(FILES, &lines)?;
+        let files = self.files.remove(FILES).ok_or_else(|| anyhow::anyhow!("the list of files was not put"))?;
+        let (hospital, program) = (self.config.hospital.name.clone(), env!("CARGO_PKG_VERSION").to_owned());
+        let entries = sealing.checkpoint.size;
+        let manifest = Manifest { at: self.at, hospital, program, entries, checkpoint: sealing.note, files };
+        let note = manifest.signed(&sealing.key)?;
+        self.put_bytes(NOTE, note.as_bytes())?;
+        let own = [FILES, NOTE].map(|name| format!("{}/{name}", self.taken));
+        let needed: std::collections::HashSet<&str> =
+            self.files.values().map(|entry| entry.object.as_str()).chain(own.iter().map(String::as_str)).collect();
+        self.place.clear(|object| needed.contains(object))?;
+        Ok(manifest)
+    }
+}
+
+fn is_sealed(name: &str) -> bool {
+    name.starts_with(RECORDINGS) && name.ends_with(".tar")
+}
+
+/// One at a time: what is copied in clear for a moment has one name, and a list tells of one place.
+fn lock(config: &Config) -> Result<File, BackupError> {
+    let path = config.data_dir().join("backup.lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(BackupError::storage("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(BackupError::Busy(path)),
+        Err(TryLockError::Error(fault)) => Err(BackupError::storage("lock", &path)(fault)),
+    }
+}
+
+/// A copy of the database of one moment: in clear it lies in the data directory alone, until it is sealed.
+struct Clear(PathBuf);
+
+impl Clear {
+    fn beside(config: &Config) -> Result<Self, BackupError> {
+        let copy = Self(config.data_dir().join("backup.db"));
+        copy.removed()?;
+        Ok(copy)
+    }
+
+    async fn taken_of(&self, store: &Store) -> Result<(), BackupError> {
+        self.removed()?;
+        // SQLite fills an empty file; what it would make itself, others could read.
+        make_private(&self.0)?;
+        Ok(store.copy_to(&self.0).await?)
+    }
+
+    fn sealed(&self, recipients: &Recipients, out: &mut dyn Write) -> io::Result<()> {
+        let mut sealed = recipients.seal(out)?;
+        io::copy(&mut File::open(&self.0)?, &mut sealed)?;
+        sealed.finish().map(|_| ())
+    }
+
+    fn removed(&self) -> Result<(), BackupError> {
+        ["", "-wal", "-shm"].iter().try_for_each(|end| {
+            let mut name = self.0.clone().into_os_string();
+            name.push(end);
+            remove(Path::new(&name))
+        })
+    }
+}
+
+impl Drop for Clear {
+    fn drop(&mut self) {
+        // What could not be removed is removed by the next backup, or stops it.
+        let _ = self.removed();
+    }
 }
 
 fn seal_keys(config: &Config, config_path: &Path, recipients: &Recipients, out: &mut dyn Write) -> io::Result<()> {

@@ -1,119 +1,138 @@
-//! Makes a gateway of a backup that was checked, where none is.
+//! Where backups lie, and what is asked of such a place: to list, to read, to take a file, to hand one out.
 
-use super::files::{below, copy, make_folder, write};
-use super::make::CONFIGURATION;
-use super::{BackupError, KEYS, LOG, LOG_KEYS, RECORDINGS};
-use crate::config::{Config, Database};
-use sekimori_audit::keys::Identities;
+use super::BackupError;
+use super::files::Copied;
+use super::folder::Folder;
+use super::list::Entry;
+use chrono::{DateTime, Utc};
 use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Component, Path};
+use std::path::{Path, PathBuf};
 
-/// The configuration in a backup.
-///
-/// # Errors
-/// [`BackupError`] if it cannot be opened, which takes the recovery key.
-pub fn unpacked_configuration(folder: &Path, recovery: &Identities) -> Result<Vec<u8>, BackupError> {
-    let mut found = None;
-    unpack(folder, recovery, |name, bytes| {
-        if name == Path::new(CONFIGURATION) {
-            found = Some(bytes.to_vec());
-        }
-        Ok(())
-    })?;
-    found.ok_or_else(|| BackupError::unusable(&folder.join(KEYS), "it holds no configuration"))
+/// A place of backups.
+pub enum Place {
+    /// A folder.
+    Folder(Folder),
 }
 
-/// Refuses if anything is where a gateway of this configuration would be.
-///
-/// # Errors
-/// [`BackupError::Occupied`].
-fn check_room(config: &Config) -> Result<(), BackupError> {
-    let database = config.database().ok().and_then(|database| match database {
-        Database::Sqlite(path) => Some(path),
-        Database::Postgres { .. } => None,
-    });
-    if let Some(taken) = database.into_iter().chain([config.master_key()]).find(|path| path.exists()) {
-        return Err(BackupError::Occupied(taken));
+/// Something that lies there.
+#[derive(Debug, Clone)]
+pub struct Object {
+    /// Its name.
+    pub name: String,
+    /// Which version of it, where the place keeps several.
+    pub version: Option<String>,
+    /// Its bytes.
+    pub size: u64,
+}
+
+impl Object {
+    /// The one that a list names.
+    #[must_use]
+    pub fn of(entry: &Entry) -> Self {
+        Self { name: entry.object.clone(), version: entry.version.clone(), size: entry.size }
     }
-    for place in [config.data_dir(), config.recordings_dir()] {
-        match std::fs::read_dir(&place).map(|mut entries| entries.next().is_some()) {
-            Ok(true) => return Err(BackupError::Occupied(place)),
-            Err(fault) if fault.kind() != io::ErrorKind::NotFound => {
-                return Err(BackupError::storage("look into", &place)(fault));
+}
+
+/// What became of a file that was put there.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// What was put.
+    pub copied: Copied,
+    /// As which version.
+    pub version: Option<String>,
+    /// Until when it cannot be removed.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// What the marker says of whose backups they are.
+#[must_use]
+pub fn claim(origin: &str) -> Vec<u8> {
+    format!("backups of {origin}\n").into_bytes()
+}
+
+impl Place {
+    /// A place to read backups from.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        Self::Folder(Folder::at(Path::new(text)))
+    }
+
+    /// A place to write backups of the log `origin` to; `own` are the gateway's folders, which are none.
+    ///
+    /// # Errors
+    /// [`BackupError::Unfit`] if something else lies there.
+    pub fn prepare(text: &str, origin: &str, own: &[PathBuf]) -> Result<Self, BackupError> {
+        Ok(Self::Folder(Folder::prepare(Path::new(text), origin, own)?))
+    }
+
+    /// How an object there is called in messages.
+    #[must_use]
+    pub fn called(&self, object: &str) -> String {
+        match self {
+            Self::Folder(folder) => folder.called(object),
+        }
+    }
+
+    /// All that lies in a part of it, in no order; of several versions the newest first.
+    ///
+    /// # Errors
+    /// What the place says.
+    pub fn list(&self, part: &str) -> Result<Vec<Object>, BackupError> {
+        match self {
+            Self::Folder(folder) => folder.list(part),
+        }
+    }
+
+    /// Reads at most so many bytes of a small object.
+    ///
+    /// # Errors
+    /// What the place says.
+    pub fn read(&self, object: &Object, most: u64) -> Result<Vec<u8>, BackupError> {
+        match self {
+            Self::Folder(folder) => folder.read(&object.name, most),
+        }
+    }
+
+    /// Puts a file there.
+    ///
+    /// # Errors
+    /// What the place says; then nothing that counts is there.
+    pub fn put(&self, object: &str, from: File) -> Result<Stored, BackupError> {
+        match self {
+            Self::Folder(folder) => folder.put(object, from),
+        }
+    }
+
+    /// Whether what lies there is that very file; then as what it was stored.
+    ///
+    /// # Errors
+    /// What the place says.
+    pub fn holds(&self, object: &Object, copied: &Copied) -> Result<Option<Stored>, BackupError> {
+        match self {
+            Self::Folder(folder) => {
+                let there = folder.holds(&object.name, copied)?;
+                Ok(there.then(|| Stored { copied: copied.clone(), version: None, until: None }))
             }
-            _ => {}
         }
     }
-    Ok(())
-}
 
-/// Puts everything in its place; `database` is the one that was opened when the backup was checked. The data directory
-/// gets its name last, so that half a gateway is never taken for one.
-///
-/// # Errors
-/// [`BackupError::Occupied`] if there is a gateway; otherwise [`BackupError`], and then there is none. What the
-/// configuration puts outside of the data directory may be there in part.
-pub fn place(folder: &Path, config: &Config, recovery: &Identities, database: &Path) -> Result<(), BackupError> {
-    check_room(config)?;
-    let data = config.data_dir();
-    let building = data.with_added_extension("restoring");
-    if building.exists() {
-        std::fs::remove_dir_all(&building).map_err(BackupError::storage("remove", &building))?;
-    }
-    make_folder(&building)?;
-    // What is inside of the data directory is built beside it; what is elsewhere has its place already.
-    let at = |path: &Path| match path.strip_prefix(&data) {
-        Ok(inside) => building.join(inside),
-        Err(_) => path.to_owned(),
-    };
-    unpack(folder, recovery, |name, bytes| {
-        let to = match name.strip_prefix("keys") {
-            Ok(key) if key == Path::new("master.key") => at(&config.master_key()),
-            Ok(key) => at(&config.keys_dir()).join(key),
-            Err(_) if name == Path::new(CONFIGURATION) => return Ok(()),
-            Err(_) => building.join(name),
-        };
-        write(&to, |file| file.write_all(bytes)).map(|_| ())
-    })?;
-    for (from, to) in
-        [(folder.join(LOG), at(&config.log_dir())), (folder.join(RECORDINGS), at(&config.recordings_dir()))]
-    {
-        for name in below(&from)? {
-            copy(&from.join(&name), &to.join(&name))?;
+    /// Hands out a file of a backup to `to`; why not, where it is not as listed.
+    ///
+    /// # Errors
+    /// When `to` cannot be written, or the place does not answer.
+    pub fn fetch(&self, entry: &Entry, to: &Path) -> Result<Result<(), String>, BackupError> {
+        match self {
+            Self::Folder(folder) => folder.fetch(entry, to),
         }
     }
-    copy(&folder.join(LOG_KEYS), &at(&config.log_keys()))?;
-    if let Ok(Database::Sqlite(path)) = config.database()
-        && database.exists()
-    {
-        copy(database, &at(&path))?;
-    }
-    if data.exists() {
-        std::fs::remove_dir(&data).map_err(BackupError::storage("replace", &data))?;
-    }
-    std::fs::rename(&building, &data).map_err(BackupError::storage("name", &data))
-}
 
-/// Hands over each file among the keys.
-fn unpack(
-    folder: &Path,
-    recovery: &Identities,
-    mut each: impl FnMut(&Path, &[u8]) -> Result<(), BackupError>,
-) -> Result<(), BackupError> {
-    let path = folder.join(KEYS);
-    let reading = || BackupError::storage("read", &path);
-    let file = File::open(&path).map_err(reading())?;
-    let mut archive = tar::Archive::new(recovery.open(file, &path)?);
-    for entry in archive.entries().map_err(reading())? {
-        let mut entry = entry.map_err(reading())?;
-        let name = entry.path().map_err(reading())?.into_owned();
-        if !name.components().all(|part| matches!(part, Component::Normal(_))) {
-            return Err(BackupError::unusable(&path, format!("it holds {}", name.display())));
+    /// Removes what `needed` does not know, where a place is tidied by us.
+    ///
+    /// # Errors
+    /// What the place says.
+    pub fn clear(&self, needed: impl Fn(&str) -> bool) -> Result<(), BackupError> {
+        match self {
+            Self::Folder(folder) => folder.clear(needed),
         }
-        let mut bytes = zeroize::Zeroizing::new(Vec::new());
-        entry.read_to_end(&mut bytes).map_err(reading())?;
-        each(&name, &bytes)?;
     }
-    Ok(())
 }

@@ -1,51 +1,60 @@
 //! `sekimori backup` and `sekimori restore`.
 
+mod scratch;
+
 use super::context::Context;
 use super::error::CliError;
 use super::output;
 use super::session::unlock::passphrase;
 use super::verify::read_anchors;
-use crate::backup::{self, BackupError, Checked};
+use crate::backup::{self, BackupError, Checked, Place, Staged};
 use crate::config::Config;
 use crate::serve;
 use crate::store::Store;
 use chrono::Utc;
+use scratch::Scratch;
 use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_audit::keys::Identities;
-use sekimori_audit::log::LogKeys;
 use sekimori_policy::authority::Act;
 use sekimori_policy::id::PersonId;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Where to.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The folder: a new one, or that of an earlier backup of this gateway
-    folder: PathBuf,
-    /// The database is PostgreSQL, and was dumped with its own tools just now
-    #[arg(long)]
-    without_database: bool,
+    /// The folder: a new one, or that of earlier backups of this gateway
+    #[arg(value_name = "FOLDER")]
+    place: String,
 }
 
-/// Takes a backup.
+/// Takes a backup. That it was begun is on record before anything is copied.
 pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let (_, actor) = context.authority(Act::RunService).await?;
     let store = context.store().await?;
-    let made = backup::make(&context.config, &context.config_path, store, &args.folder, args.without_database).await?;
-    let detail = json!({ "entries": made.entries, "database": made.database, "keys": made.keys });
-    store.record(context.event(Kind::BackupMade, &actor, detail)).await?;
+    let to = args.place;
+    store.record(context.event(Kind::BackupStarted, &actor, json!({ "to": &to }))).await?;
+    let made = backup::make(&context.config, &context.config_path, store, &to).await;
+    let (kind, detail) = match &made {
+        Ok(made) => (Kind::BackupMade, json!({ "to": &to, "entries": made.entries, "files": made.files })),
+        Err(fault) => (Kind::BackupFailed, json!({ "to": &to, "why": fault.to_string() })),
+    };
+    store.record(context.event(kind, &actor, detail)).await?;
+    let made = made?;
     output::one(context, &made, || {
-        let database = if made.database.is_some() { "the database" } else { "no database" };
-        format!("{}: {} entries of the log, {database}, recordings, keys", args.folder.display(), made.entries)
+        format!("{}: {} entries of the log, the database, recordings, keys", output::visible(&to), made.entries)
     })
 }
 
 /// What to restore, and with what.
 #[derive(Debug, clap::Args)]
 pub struct RestoreArgs {
-    /// The backup
-    folder: PathBuf,
+    /// The folder of the backups: the newest counts
+    #[arg(value_name = "FOLDER")]
+    place: String,
     /// The recovery key in a file; for a drill, an auditor's identity does as well
     #[arg(long, value_name = "FILE")]
     identity: PathBuf,
@@ -58,6 +67,9 @@ pub struct RestoreArgs {
     /// A checkpoint that was kept elsewhere, its text typed from paper, or a witness's folder; may be repeated
     #[arg(long, value_name = "FILE")]
     anchor: Vec<PathBuf>,
+    /// Where files are laid out while they are checked; beside the data directory, or the configuration, if not given
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
     /// Only prove that it could be done, and say what was proved
     #[arg(long)]
     drill: bool,
@@ -70,16 +82,58 @@ pub async fn restore(
     json: bool,
     as_person: Option<PersonId>,
 ) -> Result<(), CliError> {
-    let RestoreArgs { folder, identity, passphrase_file, keys, anchor, drill } = args;
-    let begin = std::time::Instant::now();
-    let identities = Identities::read(&identity, || passphrase(&identity, passphrase_file.as_deref()))?;
-    let origin = LogKeys::read(keys.as_deref().unwrap_or(&folder.join("log.keys")))?.origin().to_owned();
-    let mut anchors = Vec::new();
-    for path in &anchor {
-        read_anchors(path, &origin, &mut anchors)?;
+    let rehearsed = match args.drill {
+        true => Rehearsed::begin(&config, json, as_person).await?,
+        false => None,
+    };
+    let checked = checked(&args, &config, json).await;
+    if let Some(rehearsed) = rehearsed {
+        rehearsed.told_of(&args.place, &checked).await?;
     }
-    let opened = tempfile_beside(&config)?;
-    let checked = backup::check(&folder, keys.as_deref(), &anchors, &identities, &opened.path).await?;
+    let Ready { scratch: _scratch, staged, checked, identities } = checked?;
+    if !checked.is_sound() {
+        return Err(CliError::Verdict { code: 7 });
+    }
+    if args.drill {
+        return Ok(());
+    }
+    let read = match config.exists() {
+        true => Config::read(&config)?,
+        false => unpacked(&config, &staged, &identities).await?,
+    };
+    backup::revive(&staged, &checked, &read, &identities).await?;
+    note(&read, &checked).await?;
+    if !json {
+        let (place, config) = (read.data_dir(), config.display());
+        output::print_text(&format!(
+            "restored into {}: give it, and {config}, to the user that the gateway runs as, and start it\n",
+            place.display()
+        ))?;
+    }
+    Ok(())
+}
+
+/// A backup that was checked.
+struct Ready {
+    scratch: Scratch,
+    staged: Staged,
+    checked: Checked,
+    identities: Identities,
+}
+
+/// Checks a backup, and says what was found.
+async fn checked(args: &RestoreArgs, config: &Path, json: bool) -> Result<Ready, CliError> {
+    let RestoreArgs { identity, passphrase_file, keys, drill, .. } = args;
+    let begin = std::time::Instant::now();
+    let identities = Identities::read(identity, || passphrase(identity, passphrase_file.as_deref()))?;
+    let found = backup::find(Place::of(&args.place), keys.as_deref())?;
+    let mut anchors = Vec::new();
+    for path in &args.anchor {
+        read_anchors(path, found.keys.origin(), &mut anchors)?;
+    }
+    let scratch = Scratch::beside(args.scratch.as_deref(), config)?;
+    let staged = backup::stage(&found, scratch.path())?;
+    let checked = backup::check(&found, &staged, &anchors, &identities).await?;
     let sound = checked.is_sound();
     let value =
         json!({ "sound": sound, "drill": drill, "seconds": begin.elapsed().as_secs_f64(), "checked": &checked });
@@ -88,42 +142,62 @@ pub async fn restore(
     } else {
         output::print_text(&told(&checked))?
     }
-    if !sound {
-        return Err(CliError::Verdict { code: 7 });
-    }
-    if drill {
-        // On the gateway's own machine it is on record that it was rehearsed; elsewhere the output is.
-        if config.exists() {
-            let context = Context::new(Config::read(&config)?, config, json, as_person);
-            let (_, actor) = context.authority(Act::RunService).await?;
-            let detail = json!({ "of": checked.backup.at, "entries": checked.backup.entries });
-            context.store().await?.record(context.event(Kind::BackupDrilled, &actor, detail)).await?;
+    Ok(Ready { scratch, staged, checked, identities })
+}
+
+/// A drill on the machine of a gateway, where it is on record that and how it was rehearsed; elsewhere the output is.
+struct Rehearsed {
+    context: Context,
+    actor: Actor,
+}
+
+impl Rehearsed {
+    /// Asks for the authority, before anything is opened or shown.
+    async fn begin(config: &Path, json: bool, as_person: Option<PersonId>) -> Result<Option<Self>, CliError> {
+        if !config.exists() {
+            return Ok(None);
         }
-        return Ok(());
+        let read = Config::read(config)?;
+        if Store::is_vacant(&read.database().map_err(CliError::Usage)?).await? {
+            return Ok(None);
+        }
+        let context = Context::new(read, config.to_owned(), json, as_person);
+        let (_, actor) = context.authority(Act::RunService).await?;
+        Ok(Some(Self { context, actor }))
     }
-    if !config.exists() {
-        let bytes = backup::unpacked_configuration(&folder, &identities)?;
-        std::fs::write(&config, bytes)
-            .map_err(|fault| CliError::Failed(format!("cannot write {}: {fault}", config.display())))?;
+
+    async fn told_of(&self, place: &str, outcome: &Result<Ready, CliError>) -> Result<(), CliError> {
+        let detail: Value = match outcome {
+            Ok(Ready { checked, .. }) => {
+                let (of, entries) = (checked.backup.at, checked.backup.entries);
+                json!({ "from": place, "of": of, "entries": entries, "sound": checked.is_sound() })
+            }
+            Err(fault) => json!({ "from": place, "sound": false, "why": fault.to_string() }),
+        };
+        let event = self.context.event(Kind::BackupDrilled, &self.actor, detail);
+        self.context.store().await?.record(event).await?;
+        Ok(())
     }
-    let read = Config::read(&config)?;
-    backup::place(&folder, &read, &identities, &opened.path)?;
-    note(&read, &checked).await?;
-    if !json {
-        let place = read.data_dir();
-        output::print_text(&format!(
-            "restored into {}: give it to the user that the gateway runs as, and start it\n",
-            place.display()
-        ))?;
-    }
-    Ok(())
+}
+
+/// The configuration of the backup, put where there is none: only once there is room for what it names, and for its owner
+/// alone, since the database's password may stand in it.
+async fn unpacked(config: &Path, staged: &Staged, identities: &Identities) -> Result<Config, CliError> {
+    let bytes = backup::unpacked_configuration(staged, identities)?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| CliError::Failed("the backup's configuration is no text".into()))?;
+    let folder = config.parent().map(Path::to_owned).unwrap_or_default();
+    backup::check_room(&Config::parse(&text, folder).map_err(CliError::Failed)?).await?;
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(config).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.map_err(|fault| CliError::Failed(format!("cannot write {}: {fault}", config.display())))?;
+    Ok(Config::read(config)?)
 }
 
 /// The first event of the new life.
 async fn note(config: &Config, checked: &Checked) -> Result<(), CliError> {
-    if checked.database.is_none() {
-        return Ok(());
-    }
     let database = config.database().map_err(CliError::Usage)?;
     let store = Store::open(&database, serve::master_key(config)?).await?;
     let detail = json!({ "of": checked.backup.at, "entries": checked.backup.entries });
@@ -132,59 +206,27 @@ async fn note(config: &Config, checked: &Checked) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The opened database while it is looked at; it goes with this.
-struct Opened {
-    path: PathBuf,
-}
-
-/// Beside the configuration, where the machine's administrator writes, and not in a folder that all share.
-fn tempfile_beside(config: &Path) -> Result<Opened, CliError> {
-    let folder = config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let opened = Opened { path: folder.join(format!(".restoring-{}.db", std::process::id())) };
-    opened.remove();
-    Ok(opened)
-}
-
-impl Opened {
-    /// With what SQLite puts beside it.
-    fn remove(&self) {
-        for end in ["", "-wal", "-shm"] {
-            let mut name = self.path.clone().into_os_string();
-            name.push(end);
-            let _ = std::fs::remove_file(PathBuf::from(name));
-        }
-    }
-}
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        self.remove();
-    }
-}
-
 fn told(checked: &Checked) -> String {
-    let Checked { backup, own_keys, report, database } = checked;
+    let Checked { backup, own_keys, passed_over, report, database, .. } = checked;
     let mut text =
         format!("backup of {}, taken {}\n", output::visible(&backup.hospital), backup.at.format("%F %T UTC"));
     text += &format!("log: {} entries, {} sessions: {:?}\n", backup.entries, report.sessions, report.verdict);
     if let Some(recordings) = &report.recordings {
         text += &format!("recordings: {}, {} bytes compared\n", recordings.recordings, recordings.bytes);
     }
-    match database {
-        Some(compared) if compared.agrees() => {
-            text += &format!("database: {} events, each as the log sealed it\n", compared.events);
-        }
-        Some(compared) => {
-            text += &format!("database: {} events DIFFER from the log: {:?}\n", compared.differ, compared.differing);
-        }
-        None => text += "database: not in the backup; restore the dump of the same day\n",
-    }
+    text += &match database.agrees() {
+        true => format!("database: {} events, each as the log sealed it\n", database.events),
+        false => format!("database: {} events DIFFER from the log: {:?}\n", database.differ, database.differing),
+    };
     for anchor in &report.anchors {
         let agrees = if anchor.agrees { "agrees" } else { "DOES NOT AGREE" };
         text += &format!("anchor {} ({} entries): {agrees}\n", output::visible(&anchor.label), anchor.size);
     }
     for fault in &report.faults {
         text += &format!("{}\n", output::visible(&fault.to_string()));
+    }
+    for note in passed_over {
+        text += &format!("passed over: {}\n", output::visible(note));
     }
     if *own_keys {
         text += "verified with the backup's own keys, which proves only that it agrees with itself: use --keys\n";
@@ -195,8 +237,8 @@ fn told(checked: &Checked) -> String {
 impl From<BackupError> for CliError {
     fn from(fault: BackupError) -> Self {
         match fault {
-            BackupError::Occupied(_) => Self::Conflict(fault.to_string()),
-            BackupError::Postgres => Self::Usage(fault.to_string()),
+            BackupError::Occupied(_) | BackupError::Busy(_) => Self::Conflict(fault.to_string()),
+            BackupError::Unfit { .. } => Self::Usage(fault.to_string()),
             _ => Self::Failed(fault.to_string()),
         }
     }

@@ -170,8 +170,11 @@ impl Sealer {
     }
 }
 
-/// The newest checkpoint of a log that the database knows of.
-async fn known(store: &Store, origin: &str) -> Result<Checkpoint, StoreError> {
+/// The newest checkpoint of a log that the database knows of: a log that fell behind it is not served.
+///
+/// # Errors
+/// The database's own failure.
+pub async fn known(store: &Store, origin: &str) -> Result<Checkpoint, StoreError> {
     let mut known = progress::beginning(origin);
     for kind in [Kind::Beat, Kind::Start, Kind::Stop] {
         for event in store.newest_events(kind, MOST_GATEWAYS).await? {

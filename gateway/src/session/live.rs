@@ -115,7 +115,9 @@ fn changes_facts(kind: Kind) -> bool {
             | Kind::Start
             | Kind::Stop
             | Kind::Reload
+            | Kind::BackupStarted
             | Kind::BackupMade
+            | Kind::BackupFailed
             | Kind::BackupDrilled
             | Kind::SourceRefused
             | Kind::SignIn

@@ -13,7 +13,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow, PgSslMode};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Connection as _, Postgres, Row as _, Sqlite, Transaction};
+use sqlx::{ConnectOptions, Postgres, Row as _, Sqlite, Transaction};
 use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr;
@@ -76,18 +76,6 @@ impl Db {
         let touched = tx.run(sql, args).await?;
         tx.commit().await?;
         Ok(touched)
-    }
-
-    /// Copies a SQLite database into a file, as it is at this moment, while others read and write.
-    pub(super) async fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
-        let Pools::Sqlite { readers, .. } = &self.pools else {
-            return Err(sqlx::Error::Configuration("only SQLite is copied like this".into()).into());
-        };
-        // A connection of its own: the copy is the one thing that readers may write.
-        let mut connection = readers.acquire().await?.detach();
-        sqlx::query("PRAGMA query_only = OFF").execute(&mut connection).await?;
-        sqlx::query("VACUUM INTO ?").bind(path.display().to_string()).execute(&mut connection).await?;
-        Ok(connection.close().await?)
     }
 
     /// Lets go of every connection.
@@ -226,7 +214,7 @@ pub(super) use args;
 macro_rules! binder {
     ($name:ident, $db:ty) => {
         pub(super) fn $name(
-            sql: &'static str,
+            sql: impl sqlx::SqlSafeStr,
             args: Vec<Arg>,
         ) -> sqlx::query::Query<'static, $db, <$db as sqlx::Database>::Arguments> {
             args.into_iter().fold(sqlx::query(sql), |query, arg| match arg {

@@ -8,6 +8,7 @@
 
 mod change;
 mod console_sign_ins;
+mod copying;
 mod credentials;
 mod db;
 mod devices;
@@ -95,12 +96,28 @@ impl Store {
         Ok(Self::around(db, key))
     }
 
-    /// Copies a SQLite database, as it is at this moment, into a file that does not exist.
+    /// Copies the database, as it is at this moment, into an empty SQLite file, whichever database it is.
     ///
     /// # Errors
     /// The database's own failure.
     pub async fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
-        self.inner.db.copy_to(path).await
+        copying::copy_to(&self.inner.db, path).await
+    }
+
+    /// Fills an empty PostgreSQL database with a copy that [`Store::copy_to`] made. After a failure it is empty still.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyCreated`] if there is a gateway's; the database's own failure.
+    pub async fn fill(database: &Database, copy: &Path) -> Result<(), StoreError> {
+        copying::fill(database, copy).await
+    }
+
+    /// Whether no gateway's database is where this one would be.
+    ///
+    /// # Errors
+    /// The database's own failure.
+    pub async fn is_vacant(database: &Database) -> Result<bool, StoreError> {
+        copying::is_vacant(database).await
     }
 
     /// Makes the database (a SQLite file with mode 0600; the PostgreSQL database must exist and be empty), remembers

@@ -104,7 +104,7 @@ async fn newest(connection: &mut impl Migrate, migrator: &Migrator) -> Result<Op
     Ok(list.iter().map(|migration| migration.version).max())
 }
 
-async fn migrate(db: &Db) -> Result<(), StoreError> {
+pub(super) async fn migrate(db: &Db) -> Result<(), StoreError> {
     match &db.pools {
         Pools::Sqlite { writer, .. } => SQLITE.run(writer).await?,
         Pools::Postgres { writer, .. } => POSTGRES.run(writer).await?,
@@ -113,7 +113,7 @@ async fn migrate(db: &Db) -> Result<(), StoreError> {
 }
 
 /// Where the database is, for messages: never with a password.
-fn place(database: &Database) -> String {
+pub(super) fn place(database: &Database) -> String {
     match database {
         Database::Sqlite(path) => path.display().to_string(),
         Database::Postgres { url, .. } => match (url.find("://"), url.rfind('@')) {
