@@ -90,6 +90,17 @@ fn kept_held_and_removed(database: Database) -> Result<()> {
     let purged = hospital.events("recording.purged")?;
     ensure!(purged.len() == 1 && at(purged.first().context("none")?, "/session") == first.id.as_str(), "{purged:?}");
     ensure!(hospital.events("purge.done")?.is_empty());
+    let backup = hospital.workstation.folder().join("backup");
+    let take = ["backup", &backup.display().to_string()].map(str::to_owned);
+    let take: Vec<&str> = take.iter().map(String::as_str).collect();
+    let below = hospital.recordings();
+    let in_backup = |tar: &PathBuf| -> Result<bool> {
+        let within = tar.strip_prefix(&below)?.to_owned();
+        Ok(backup.join("recordings").join(within).exists())
+    };
+    // It was approved, and its bytes are there still.
+    hospital.gateway.act(&hospital.administrator, &take)?;
+    ensure!(in_backup(first_tar)? && in_backup(held_tar)?);
     hospital.gateway.kill()?;
     let _served = hospital.gateway.serve_again()?;
     let end = Instant::now() + PATIENCE;
@@ -98,6 +109,9 @@ fn kept_held_and_removed(database: Database) -> Result<()> {
         thread::sleep(Duration::from_millis(50));
     }
     ensure!(!first_tar.exists() && held_tar.exists() && third_tar.exists());
+
+    hospital.gateway.act(&hospital.administrator, &take)?;
+    ensure!(!in_backup(first_tar)? && in_backup(held_tar)?, "a backup keeps what was removed");
 
     // What is gone is told of: whoever looks for it, and whoever verifies.
     let passphrase = hospital.gateway.passphrase_file();

@@ -12,10 +12,11 @@ use crate::store::Store;
 use chrono::{DateTime, Utc};
 use sekimori_audit::keys::Recipients;
 use sekimori_audit::log::{COSIGNED, Checkpoint, LogKeys, Resource, SigningKey};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use uuid::Uuid;
 
 /// How often a folder that changes meanwhile is copied again.
 const ROUNDS: usize = 10;
@@ -34,8 +35,7 @@ pub async fn make(config: &Config, config_path: &Path, store: &Store, to: &str) 
     let own = [config.data_dir(), config.recordings_dir(), config.log_dir()];
     let place = Place::prepare(to, keys.origin(), &own)?;
     let mut backup = Backup::begin(config, place, &keys)?;
-    let sealing = backup.put_log_and_database(store, &recipients).await?;
-    backup.put_recordings()?;
+    let sealing = backup.put_evidence(store, &recipients).await?;
     backup.seal(KEYS, |out| seal_keys(config, config_path, &recipients, out))?;
     backup.finish(sealing)
 }
@@ -53,6 +53,8 @@ struct Backup<'a> {
     before: BTreeMap<String, Entry>,
     /// Its own.
     files: BTreeMap<String, Entry>,
+    /// Sessions whose recordings were removed, as its database knows.
+    purged: BTreeSet<Uuid>,
 }
 
 /// The log as it is in a backup, and the key that signs for it.
@@ -73,7 +75,19 @@ impl<'a> Backup<'a> {
             stage::newest(&place, keys).and_then(|manifest| stage::listed(&place, &manifest)).unwrap_or_default();
         let at = Utc::now();
         let taken = format!("{TAKEN}/{}", at.format("%Y%m%dT%H%M%S%.6fZ"));
-        Ok(Self { config, place, at, taken, there, before, files: BTreeMap::new() })
+        Ok(Self { config, place, at, taken, there, before, files: BTreeMap::new(), purged: BTreeSet::new() })
+    }
+
+    /// Log, database and recordings: again if a recording was removed meanwhile, since only a later log tells of that.
+    async fn put_evidence(&mut self, store: &Store, recipients: &Recipients) -> Result<Sealing, BackupError> {
+        for _ in 0..ROUNDS {
+            let sealing = self.put_log_and_database(store, recipients).await?;
+            self.put_recordings()?;
+            if store.purged_sessions().await? == self.purged {
+                return Ok(sealing);
+            }
+        }
+        Err(BackupError::Unsteady(self.config.recordings_dir()))
     }
 
     /// The log under a checkpoint, and a database that knows all that is sealed there and of no later checkpoint: the
@@ -85,7 +99,9 @@ impl<'a> Backup<'a> {
             copy.taken_of(store).await?;
             let copied = Store::open_without_key(&Database::Sqlite(copy.0.clone())).await?;
             let known = seal::known(&copied, &sealing.checkpoint.origin).await;
+            let purged = copied.purged_sessions().await;
             copied.close().await;
+            self.purged = purged?;
             if known?.size <= sealing.checkpoint.size {
                 self.seal(DATABASE, |out| copy.sealed(recipients, out))?;
                 return Ok(sealing);
@@ -162,8 +178,12 @@ impl<'a> Backup<'a> {
             }
             Ok(whole)
         })?;
-        // A recording that the gateway no longer has is kept: a backup forgets nothing by itself.
-        let gone: Vec<Entry> = self.before.values().filter(|entry| is_sealed(&entry.name)).cloned().collect();
+        // A recording that the gateway no longer has is kept, unless it was removed by two people: a backup forgets nothing
+        // by itself, and keeps nothing that was to go.
+        let stays = |entry: &&Entry| {
+            is_sealed(&entry.name) && !session_of(&entry.name).is_some_and(|id| self.purged.contains(&id))
+        };
+        let gone: Vec<Entry> = self.before.values().filter(stays).cloned().collect();
         for entry in gone {
             if !self.files.contains_key(&entry.name) && self.has(&entry) {
                 self.files.insert(entry.name.clone(), entry);
@@ -254,6 +274,10 @@ impl<'a> Backup<'a> {
 
 fn is_sealed(name: &str) -> bool {
     name.starts_with(RECORDINGS) && name.ends_with(".tar")
+}
+
+fn session_of(name: &str) -> Option<Uuid> {
+    Path::new(name).file_stem()?.to_str()?.parse().ok()
 }
 
 /// One at a time: what is copied in clear for a moment has one name, and a list tells of one place.

@@ -269,6 +269,15 @@ impl Store {
         Ok(decided)
     }
 
+    /// The sessions whose recordings were removed.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], or the database's own failure.
+    pub async fn purged_sessions(&self) -> Result<BTreeSet<Uuid>, StoreError> {
+        let rows = self.read().await?.rows("SELECT id FROM session WHERE purged IS NOT NULL", Vec::new()).await?;
+        rows.iter().map(|row| row.parsed("id")).collect()
+    }
+
     /// Writes down that the bytes of a purge are off the disk.
     ///
     /// # Errors
