@@ -93,6 +93,19 @@ fn numbers_of_a_session_are_contiguous_and_it_opens_and_closes_once() {
     assert_eq!(found(&leaves), [("session-unclosed", Some(0))]);
     let leaves = story(|story| _ = story.tell(OPEN, id).tell(SEGMENT, id).tell(CLOSE, id));
     assert_eq!(found(&leaves), [("session-unsealed", Some(0))]);
+    // While a gateway serves the rest may be under way for a while; once it has stopped nobody is at it.
+    let ended = |rest: &dyn Fn(&mut Story)| {
+        found(&story(|story| {
+            story.tell(START, None).tell(OPEN, id).tell(SEGMENT, id).tell(CLOSE, id);
+            rest(story);
+        }))
+    };
+    assert_eq!(ended(&|_| {}), []);
+    assert_eq!(ended(&|story| _ = story.tell(STOP, None)), [("session-unsealed", Some(1))]);
+    assert_eq!(
+        ended(&|story| _ = story.wait(50).tell(BEAT, None).wait(50).tell(BEAT, None)),
+        [("session-unsealed", Some(1))]
+    );
     // Where recordings are sealed, one of which nothing ever was is missed as well, once there was time for it.
     let without = |minutes: u64| {
         story(|story| {

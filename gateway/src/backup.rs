@@ -1,8 +1,8 @@
 //! Copies of all that a gateway has, taken while it serves, and what becomes of one: a rehearsal, or a gateway again.
 //!
-//! Backups lie in a [`Place`]:
+//! Backups lie in a [`Folder`]:
 //!
-//! | object | content |
+//! | file | content |
 //! |---|---|
 //! | `sekimori-backup` | whose they are, so that nothing else is ever written over or cleared away |
 //! | `log/`, `recordings/….tar` | what never changes, under its own name, copied once: the transparency log, sealed recordings |
@@ -10,7 +10,7 @@
 //! | `… database.age` | the database of a moment after the log's checkpoint, sealed to the audit office and the recovery key |
 //! | `… keys.tar.age` | the gateway's keys and its configuration, sealed to the recovery key alone |
 //! | `… log.keys`, `log/cosigned`, `recordings/…` | as they are; the working folders of live sessions among them |
-//! | `… files` | every file of the backup with the object that holds it, its size and its SHA-256 ([`list`]) |
+//! | `… files` | every file of the backup with where it lies, its size and its SHA-256 ([`list`]) |
 //! | `… backup.note` | the [`Manifest`]: the log's checkpoint and the hash of that list, signed by the log's key (C2SP signed-note) |
 //!
 //! Nothing in it can be read without a key, and who holds the office's cannot become the gateway. Anybody could seal another
@@ -24,13 +24,12 @@ mod files;
 mod folder;
 mod list;
 mod make;
-mod place;
 mod revive;
 mod stage;
 
 pub use check::{Checked, check};
+pub use folder::Folder;
 pub use make::make;
-pub use place::Place;
 pub use revive::{check_room, revive, unpacked_configuration};
 pub use stage::{Found, Staged, find, stage};
 
@@ -90,7 +89,7 @@ pub enum BackupError {
     /// It is no backup, or not as it was made.
     #[error("{what} is no backup that can be used: {reason}")]
     Unusable {
-        /// The file, the folder or the bucket.
+        /// The file or the folder.
         what: String,
         /// Why.
         reason: String,
@@ -98,7 +97,7 @@ pub enum BackupError {
     /// No backup may be written there.
     #[error("{what} cannot take backups of this gateway: {reason}")]
     Unfit {
-        /// The folder or the bucket.
+        /// The folder.
         what: String,
         /// Why, and what to do.
         reason: String,

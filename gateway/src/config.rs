@@ -7,17 +7,15 @@
 mod console;
 #[path = "config/log.rs"]
 mod log;
-#[path = "config/retention.rs"]
-mod retention;
 
 pub use console::Console;
 pub use log::{Log, Witness};
-pub use retention::Retention;
 
 use chrono_tz::Tz;
 use ipnet::IpNet;
 use sekimori_audit::recording::Durability;
 use sekimori_policy::facts::{Demands, Language};
+use sekimori_policy::retention::{Class, Terms};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -73,7 +71,7 @@ pub struct Config {
     pub recording: Recording,
     /// How long recordings are kept.
     #[serde(default)]
-    pub retention: Retention,
+    pub retention: Terms,
     /// The transparency log.
     #[serde(default)]
     pub log: Log,
@@ -305,7 +303,11 @@ impl Config {
         }
         self.log.check()?;
         self.console.check()?;
-        self.retention.check()?;
+        if let Some(class) = Class::ALL.into_iter().find(|class| self.retention.of(*class) == Some(0)) {
+            return Err(format!(
+                "retention: the days of {class:?} are 0: they must be at least 1; left out, it is kept for good"
+            ));
+        }
         if self.storage.grace_seconds == 0 {
             return Err("storage.grace_seconds is 0: it must be at least 1".into());
         }

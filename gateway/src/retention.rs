@@ -93,7 +93,7 @@ pub async fn judged(
 ///
 /// # Errors
 /// The database's own failure.
-pub async fn due(store: &Store, terms: &Terms) -> Result<Vec<(KeptRow, Keeping)>, StoreError> {
+async fn due(store: &Store, terms: &Terms) -> Result<Vec<Uuid>, StoreError> {
     // Nothing is due sooner than the shortest term.
     let shortest = Class::ALL.into_iter().filter_map(|class| terms.of(class)).min();
     let Some(ended_before) = shortest.and_then(|days| Utc::now().checked_sub_signed(TimeDelta::days(days.into())))
@@ -103,7 +103,7 @@ pub async fn due(store: &Store, terms: &Terms) -> Result<Vec<(KeptRow, Keeping)>
     let mut due = Vec::new();
     judged(store, terms, ended_before, |kept, standing| {
         if matches!(standing, Keeping::Due { .. }) {
-            due.push((kept, standing));
+            due.push(kept.row.opening.id);
         }
         due.len() < MOST
     })
@@ -134,7 +134,7 @@ pub async fn propose(
     }
     let mut proposed: Vec<_> = named.into_iter().map(|kept| kept.row.opening.id).collect();
     if proposed.is_empty() {
-        proposed = due(store, terms).await?.into_iter().map(|(kept, _)| kept.row.opening.id).collect();
+        proposed = due(store, terms).await?;
     }
     if proposed.is_empty() {
         return Err(RetentionFault::NothingDue);
@@ -162,9 +162,9 @@ pub async fn decide(
     let proposed_by = proposed_by.map_err(|_| RetentionFault::Nobody { purge: id, by: purge.proposed_by.clone() });
     // Who proposed may take it back; to decide is for others.
     let _authority = match (approved, proposed_by) {
-        (true, proposed_by) => Some(may_purge(by, &proposed_by?)?),
-        (false, Ok(proposed_by)) if proposed_by == by.id => None,
-        (false, _) => Some(may(by, Act::ApprovePurge)?),
+        (true, proposed_by) => may_purge(by, &proposed_by?)?,
+        (false, Ok(proposed_by)) if proposed_by == by.id => may(by, Act::ProposePurge)?,
+        (false, _) => may(by, Act::ApprovePurge)?,
     };
     let detail = json!({ "purge": id, "approved": approved, "note": note, "proposed_by": purge.proposed_by });
     let act = Event { kind: Kind::PurgeDecided, detail, ..act };
@@ -184,31 +184,42 @@ pub async fn decide(
 }
 
 /// Removes the bytes of every purge that was approved and not done; returns how many recordings there were. What a crash
-/// interrupted is done again.
+/// interrupted is done again, and what cannot be removed holds up nothing else.
 ///
 /// # Errors
-/// [`RetentionFault::Storage`]; the purge stays to be done.
+/// [`RetentionFault::Storage`] for the first that could not be removed; its purge stays to be done.
 pub async fn sweep(store: &Store, recordings: &Path) -> Result<usize, RetentionFault> {
-    let mut removed = 0;
+    let (mut removed, mut fault) = (0, None);
     for purge in store.purges_to_do().await? {
         let sessions: Vec<Uuid> = purge.sessions.iter().filter_map(|(id, purged)| purged.then_some(*id)).collect();
-        let folders: Vec<PathBuf> = store
-            .kept_rows(&sessions)
-            .await?
-            .iter()
-            .map(|kept| {
-                let opening = &kept.row.opening;
-                working_folder(recordings, opening.id, opening.opened)
-            })
-            .collect();
-        let swept = tokio::task::spawn_blocking(move || folders.iter().try_for_each(|folder| remove(folder)));
-        swept.await.map_err(|fault| storage(recordings)(io::Error::other(fault)))??;
+        let rows = store.kept_rows(&sessions).await?;
+        let openings = rows.iter().map(|kept| &kept.row.opening);
+        let folders = openings.map(|opening| working_folder(recordings, opening.id, opening.opened)).collect();
+        let root = recordings.to_owned();
+        let swept = tokio::task::spawn_blocking(move || remove_all(&root, folders)).await;
+        if let Err(unremoved) = swept.map_err(|fault| storage(recordings)(io::Error::other(fault))).flatten() {
+            fault.get_or_insert(unremoved);
+            continue;
+        }
         removed += sessions.len();
         let detail = json!({ "purge": purge.id, "recordings": sessions.len() });
         let done = Event { detail, ..Event::new(Utc::now(), Kind::PurgeDone, Actor::gateway()) };
         store.purge_done(purge.id, done).await?;
     }
-    Ok(removed)
+    match fault {
+        Some(fault) => Err(fault.into()),
+        None => Ok(removed),
+    }
+}
+
+/// Removes all that can be; the first that cannot is told of.
+fn remove_all(root: &Path, folders: Vec<PathBuf>) -> Result<(), Unremoved> {
+    // On a disk that is not mounted nothing is to be found, and nothing is removed.
+    let mounted = std::fs::read_dir(root).map(|mut entries| entries.next().is_some()).map_err(storage(root))?;
+    if !mounted && !folders.is_empty() {
+        return Err(storage(root)(io::Error::other("nothing is in it: is its disk mounted?")));
+    }
+    folders.iter().map(|folder| remove(folder)).fold(Ok(()), Result::and)
 }
 
 /// Removes a sealed recording, and what may be left of its working folder.

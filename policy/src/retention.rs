@@ -6,7 +6,7 @@
 use crate::facts::Language;
 use crate::work::{Stage, Work};
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// What a recording is of, for how long it is kept.
@@ -46,19 +46,20 @@ impl Class {
     }
 }
 
-/// Days that each class is kept, from the session's end; `None`: for good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Days that each class is kept, from the session's end; `None`: for good. The longest of those that fit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Terms {
     /// Of [`Class::Ordinary`].
-    pub ordinary: Option<u32>,
+    pub ordinary_days: Option<u32>,
     /// Of [`Class::Transfer`].
-    pub transfer: Option<u32>,
+    pub transfer_days: Option<u32>,
     /// Of [`Class::PersonalData`].
-    pub personal_data: Option<u32>,
+    pub personal_data_days: Option<u32>,
     /// Of [`Class::Emergency`].
-    pub emergency: Option<u32>,
+    pub emergency_days: Option<u32>,
     /// Of [`Class::CutOff`].
-    pub cut_off: Option<u32>,
+    pub cut_off_days: Option<u32>,
 }
 
 impl Terms {
@@ -66,11 +67,11 @@ impl Terms {
     #[must_use]
     pub fn of(&self, class: Class) -> Option<u32> {
         match class {
-            Class::Ordinary => self.ordinary,
-            Class::Transfer => self.transfer,
-            Class::PersonalData => self.personal_data,
-            Class::Emergency => self.emergency,
-            Class::CutOff => self.cut_off,
+            Class::Ordinary => self.ordinary_days,
+            Class::Transfer => self.transfer_days,
+            Class::PersonalData => self.personal_data_days,
+            Class::Emergency => self.emergency_days,
+            Class::CutOff => self.cut_off_days,
         }
     }
 }

@@ -8,8 +8,13 @@ use sekimori_policy::retention::{Class, Keeping, Recorded, Terms, keeping};
 use sekimori_policy::work::{Transition, Work};
 use std::collections::BTreeSet;
 
-const TERMS: Terms =
-    Terms { ordinary: Some(10), transfer: Some(20), personal_data: Some(30), emergency: Some(40), cut_off: Some(50) };
+const TERMS: Terms = Terms {
+    ordinary_days: Some(10),
+    transfer_days: Some(20),
+    personal_data_days: Some(30),
+    emergency_days: Some(40),
+    cut_off_days: Some(50),
+};
 
 fn ended() -> DateTime<Utc> {
     at("2026-11-24 23:00")
@@ -79,7 +84,7 @@ fn the_longest_term_of_all_that_fit_counts() {
     let cut = Transition::CutOff { reason: "不審な操作".to_owned() };
     let cut = confirmed(&reported(&after(&approved, cut, &approver(), at("2026-11-24 22:30")), None));
     assert_eq!(class(recorded(&cut, &none)), (Class::CutOff, 50));
-    let short = Terms { cut_off: Some(5), ..TERMS };
+    let short = Terms { cut_off_days: Some(5), ..TERMS };
     let due = keeping(&recorded(&cut, &none), &short, ended() + days(40));
     assert!(matches!(due, Keeping::Due { class: Class::Emergency, .. }), "{due:?}");
 }
@@ -102,9 +107,9 @@ fn what_is_missing_or_unsettled_keeps() {
     // A class without a term is kept for good, also beside one that has one.
     assert_eq!(judge(recorded(&work, &none), Terms::default()), Keeping::ForGood { class: Class::Ordinary });
     let transfers = Recorded { transfers: 1, ..recorded(&work, &none) };
-    let terms = Terms { transfer: None, ..TERMS };
+    let terms = Terms { transfer_days: None, ..TERMS };
     assert_eq!(judge(transfers, terms), Keeping::ForGood { class: Class::Transfer });
-    let terms = Terms { ordinary: Some(u32::MAX), ..TERMS };
+    let terms = Terms { ordinary_days: Some(u32::MAX), ..TERMS };
     assert!(!matches!(judge(recorded(&work, &none), terms), Keeping::Due { .. }));
     let purged = Recorded { purged: Some(late), ..recorded(&work, &none) };
     assert_eq!(judge(purged, TERMS), Keeping::Purged { at: late });

@@ -4,9 +4,9 @@
 
 use anyhow::{Context, Result, ensure};
 use chrono::TimeDelta;
-use sekimori_tests::{Database, Hospital, Input, PATIENCE, Proof, Surroundings, Window};
+use sekimori_tests::{Database, Hospital, Input, PATIENCE, Proof, Surroundings, Window, faketime};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -68,7 +68,7 @@ struct Clock {
 impl Clock {
     fn new() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sekimori-clock-").tempdir()?;
-        Ok(Self { folder, library: library()? })
+        Ok(Self { folder, library: faketime()? })
     }
 
     /// Among the gateway's own files, since it reads no others.
@@ -98,11 +98,4 @@ impl Clock {
         let surroundings = Surroundings { environment: &environment, folder, ..Surroundings::default() };
         Hospital::closed_in(surroundings, Database::Sqlite)
     }
-}
-
-/// Debian keeps it in a folder for each architecture.
-fn library() -> Result<PathBuf> {
-    let folders = fs::read_dir("/usr/lib")?.flatten().map(|entry| entry.path().join("faketime"));
-    let mut libraries = folders.map(|folder| folder.join("libfaketimeMT.so.1"));
-    libraries.find(|library| Path::is_file(library)).context("libfaketime is not installed: sh tests/setup.sh test")
 }

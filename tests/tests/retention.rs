@@ -2,7 +2,7 @@
 //! for ever. Time is made to pass for the commands by Debian's libfaketime.
 
 use anyhow::{Context, Result, ensure};
-use sekimori_tests::{Database, Hospital, Input, Output, PATIENCE, SealedLog, at, run};
+use sekimori_tests::{Database, Hospital, Input, Output, PATIENCE, SealedLog, at, faketime, run};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,17 +12,9 @@ use std::time::{Duration, Instant};
 
 const TERMS: &str = "\n[retention]\nordinary_days = 100\ntransfer_days = 1000\n";
 
-#[test]
-fn recordings_go_when_their_time_is_over_and_two_people_say_so() -> Result<()> {
-    kept_held_and_removed(Database::Sqlite)
-}
+sekimori_tests::on_both_databases!(recordings_go_when_their_time_is_over_and_two_people_say_so);
 
-#[test]
-fn recordings_go_in_the_same_way_on_postgresql() -> Result<()> {
-    kept_held_and_removed(Database::Postgres)
-}
-
-fn kept_held_and_removed(database: Database) -> Result<()> {
+fn recordings_go_when_their_time_is_over_and_two_people_say_so(database: Database) -> Result<()> {
     let mut hospital = Hospital::open(database)?;
     let config = hospital.gateway.demo.config.clone();
     fs::write(&config, fs::read_to_string(&config)? + TERMS)?;
@@ -163,11 +155,4 @@ impl Later {
         let rows = listed.as_array().context("no list")?;
         Ok(rows.iter().filter_map(|row| at(row, "/is").as_str().map(str::to_owned)).collect())
     }
-}
-
-/// Debian keeps it in a folder for each architecture.
-fn faketime() -> Result<PathBuf> {
-    let folders = fs::read_dir("/usr/lib")?.flatten().map(|entry| entry.path().join("faketime"));
-    let mut libraries = folders.map(|folder| folder.join("libfaketimeMT.so.1"));
-    libraries.find(|library| library.is_file()).context("libfaketime is not installed: sh tests/setup.sh test")
 }

@@ -120,10 +120,11 @@ impl Course {
                 }
             }
             if let (Some(opened), Some(closed), false) = (session.opened, session.closed, session.sealed) {
-                // It takes moments; one that ended just now may still be under way.
+                // It takes moments; one that ended just now may still be under way, while there is a gateway.
                 let long_ago = now.saturating_sub(closed) > micros(limits.beat);
+                let serving = self.beat.as_ref().is_some_and(|beat| !beat.stopped);
                 let would_be = self.sealing.is_some_and(|first| first < opened.1);
-                if session.segments > 0 || (would_be && long_ago) {
+                if (session.segments > 0 && (long_ago || !serving)) || (would_be && long_ago) {
                     found(Code::SessionUnsealed, opened, "the session closed, and its recording was never sealed");
                 }
             }

@@ -94,15 +94,15 @@ pub fn write(to: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> 
 }
 
 /// Gives a file its place: by another name where that can be, by a copy otherwise (a link stands for a file elsewhere,
-/// which stays).
-pub fn bring(from: &Path, to: &Path) -> Result<(), BackupError> {
+/// which stays). What was copied.
+pub fn bring(from: &Path, to: &Path) -> Result<Option<Copied>, BackupError> {
     let ours = fs::symlink_metadata(from).is_ok_and(|found| found.is_file());
     make_folder(to.parent().unwrap_or(to))?;
     if ours && fs::rename(from, to).is_ok() {
-        return Ok(());
+        return Ok(None);
     }
     let file = File::open(from).map_err(BackupError::storage("open", from))?;
-    put(to, file).map(|_| ())
+    put(to, file).map(Some)
 }
 
 /// Size and SHA-256 of a file; `None` if it is gone.

@@ -3,7 +3,6 @@
 
 use super::files::{self, Copied, below, measured, put, remove};
 use super::list::Entry;
-use super::place::{Object, Stored};
 use super::{BackupError, LOG, MARKER, RECORDINGS, TAKEN};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _};
@@ -12,6 +11,15 @@ use std::path::{Component, Path, PathBuf};
 
 /// What file systems put into a folder by themselves.
 pub const LOST_AND_FOUND: &str = "lost+found";
+
+/// A file that lies there.
+#[derive(Debug, Clone)]
+pub struct Object {
+    /// Its path from the folder.
+    pub name: String,
+    /// Its bytes.
+    pub size: u64,
+}
 
 /// The folder.
 pub struct Folder {
@@ -44,7 +52,7 @@ impl Folder {
         let marker = folder.root.join(MARKER);
         let claimed = fs::symlink_metadata(&marker).is_ok_and(|found| found.is_file());
         match files::read(&marker)?.filter(|_| claimed) {
-            Some(text) if text == super::place::claim(origin) => {}
+            Some(text) if text == claim(origin) => {}
             Some(_) => return Err(unfit("it holds those of another: name another folder".to_owned())),
             None => {
                 let entries = fs::read_dir(&folder.root).map_err(BackupError::storage("list", root))?;
@@ -53,7 +61,7 @@ impl Folder {
                         "it is not empty, and there is no {MARKER} in it: name a new folder, which is then kept for them"
                     )));
                 }
-                put(&marker, super::place::claim(origin).as_slice())?;
+                put(&marker, claim(origin).as_slice())?;
             }
         }
         Ok(folder)
@@ -72,7 +80,7 @@ impl Folder {
         for path in below(&folder)? {
             let Ok(size) = fs::metadata(folder.join(&path)).map(|file| file.len()) else { continue };
             let name = name_of(&Path::new(part).join(&path))?;
-            found.push(Object { name, version: None, size });
+            found.push(Object { name, size });
         }
         Ok(found)
     }
@@ -87,12 +95,12 @@ impl Folder {
     }
 
     /// Copies a file into it.
-    pub fn put(&self, object: &str, from: File) -> Result<Stored, BackupError> {
+    pub fn put(&self, object: &str, from: File) -> Result<Copied, BackupError> {
         let to = self.root.join(object);
         self.make_way(Path::new(object))?;
         // What grows meanwhile is copied as far as it went.
         let length = from.metadata().map_err(BackupError::storage("look at", &to))?.len();
-        Ok(Stored { copied: put(&to, from.take(length))?, version: None, until: None })
+        put(&to, from.take(length))
     }
 
     /// Whether a file in it is that one.
@@ -157,6 +165,11 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// What the marker says of whose backups they are.
+fn claim(origin: &str) -> Vec<u8> {
+    format!("backups of {origin}\n").into_bytes()
 }
 
 /// A path as the name of an object.

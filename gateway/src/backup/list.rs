@@ -1,7 +1,6 @@
 //! The list of a backup's files: a line of JSON for each, so that it is written and read a line at a time.
 
 use super::files::Copied;
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
@@ -14,18 +13,12 @@ pub const LONGEST: u64 = 1 << 30;
 pub struct Entry {
     /// Its path, as the gateway has it.
     pub name: String,
-    /// The object that holds it.
+    /// The file in the folder that holds it.
     pub object: String,
     /// Its bytes.
     pub size: u64,
     /// Their SHA-256, in hexadecimal.
     pub sha256: String,
-    /// The object's version, in a bucket that keeps versions: whatever is put over it later, this one is meant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// Until when the bucket keeps it, whoever wants to remove it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<DateTime<Utc>>,
 }
 
 impl Entry {

@@ -1,9 +1,8 @@
 //! Takes a backup, while the gateway serves or not.
 
-use super::files::{below, make_private, measured, opened, read, remove, write};
-use super::folder::name_of;
+use super::files::{Copied, below, make_private, measured, opened, read, remove, write};
+use super::folder::{Folder, name_of};
 use super::list::{self, Entry};
-use super::place::{Object, Place, Stored};
 use super::{BackupError, CHECKPOINT, DATABASE, FILES, KEYS, LOG, LOG_KEYS, Manifest, NOTE, RECORDINGS, TAKEN, stage};
 use crate::cli::context::ADMINISTRATOR;
 use crate::config::{Config, Database};
@@ -28,12 +27,12 @@ pub const CONFIGURATION: &str = "sekimori.toml";
 ///
 /// # Errors
 /// [`BackupError`]; then the backup that was there before is there still.
-pub async fn make(config: &Config, config_path: &Path, store: &Store, to: &str) -> Result<Manifest, BackupError> {
+pub async fn make(config: &Config, config_path: &Path, store: &Store, to: &Path) -> Result<Manifest, BackupError> {
     let _alone = lock(config)?;
     let recipients = Recipients::read(&config.recipients())?;
     let keys = LogKeys::read(&config.log_keys())?;
     let own = [config.data_dir(), config.recordings_dir(), config.log_dir()];
-    let place = Place::prepare(to, keys.origin(), &own)?;
+    let place = Folder::prepare(to, keys.origin(), &own)?;
     let mut backup = Backup::begin(config, place, &keys)?;
     let sealing = backup.put_evidence(store, &recipients).await?;
     backup.seal(KEYS, |out| seal_keys(config, config_path, &recipients, out))?;
@@ -43,12 +42,12 @@ pub async fn make(config: &Config, config_path: &Path, store: &Store, to: &str) 
 /// A backup that is being taken.
 struct Backup<'a> {
     config: &'a Config,
-    place: Place,
+    place: Folder,
     at: DateTime<Utc>,
     /// The folder of what changes.
     taken: String,
-    /// What lies there, by name.
-    there: HashMap<String, Vec<Object>>,
+    /// The sizes of what lies there, by name.
+    there: HashMap<String, u64>,
     /// The files of the backup before it.
     before: BTreeMap<String, Entry>,
     /// Its own.
@@ -65,11 +64,8 @@ struct Sealing {
 }
 
 impl<'a> Backup<'a> {
-    fn begin(config: &'a Config, place: Place, keys: &LogKeys) -> Result<Self, BackupError> {
-        let mut there: HashMap<String, Vec<Object>> = HashMap::new();
-        for object in place.list("")? {
-            there.entry(object.name.clone()).or_default().push(object);
-        }
+    fn begin(config: &'a Config, place: Folder, keys: &LogKeys) -> Result<Self, BackupError> {
+        let there = place.list("")?.into_iter().map(|object| (object.name, object.size)).collect();
         // Whatever is wrong with the one before, this one is made whole.
         let before =
             stage::newest(&place, keys).and_then(|manifest| stage::listed(&place, &manifest)).unwrap_or_default();
@@ -194,8 +190,7 @@ impl<'a> Backup<'a> {
 
     /// Whether what an earlier backup put is there still, as far as a list can tell.
     fn has(&self, entry: &Entry) -> bool {
-        let objects = self.there.get(&entry.object).into_iter().flatten();
-        objects.into_iter().any(|object| object.version == entry.version && object.size == entry.size)
+        self.there.get(&entry.object) == Some(&entry.size)
     }
 
     /// A file that never changes; `false` if it is gone. Of a recording its name and size tell that it is the one that was
@@ -215,14 +210,9 @@ impl<'a> Backup<'a> {
             return Ok(true);
         }
         // One that broke off may have put it already.
-        for object in self.there.get(name).into_iter().flatten().filter(|object| object.size == copied.size) {
-            if let Some(stored) = self.place.holds(object, &copied)? {
-                self.listed(name, name.to_owned(), stored);
-                return Ok(true);
-            }
-        }
-        let stored = self.place.put(name, file)?;
-        self.listed(name, name.to_owned(), stored);
+        let there = self.there.get(name) == Some(&copied.size) && self.place.holds(name, &copied)?;
+        let copied = if there { copied } else { self.place.put(name, file)? };
+        self.listed(name, name.to_owned(), copied);
         Ok(true)
     }
 
@@ -230,14 +220,13 @@ impl<'a> Backup<'a> {
     fn put_anew(&mut self, name: &str, from: &Path) -> Result<bool, BackupError> {
         let Some(file) = opened(from)? else { return Ok(false) };
         let object = format!("{}/{name}", self.taken);
-        let stored = self.place.put(&object, file)?;
-        self.listed(name, object, stored);
+        let copied = self.place.put(&object, file)?;
+        self.listed(name, object, copied);
         Ok(true)
     }
 
-    fn listed(&mut self, name: &str, object: String, stored: Stored) {
-        let Stored { copied, version, until } = stored;
-        let entry = Entry { name: name.to_owned(), object, size: copied.size, sha256: copied.sha256, version, until };
+    fn listed(&mut self, name: &str, object: String, copied: Copied) {
+        let entry = Entry { name: name.to_owned(), object, size: copied.size, sha256: copied.sha256 };
         self.files.insert(entry.name.clone(), entry);
     }
 

@@ -103,7 +103,13 @@ pub async fn revive(
             _ if matches!(name, DATABASE | KEYS) => continue,
             _ => return Err(BackupError::unusable(name, "a backup holds no such file")),
         };
-        bring(&staged.path(name), &to)?;
+        let copied = bring(&staged.path(name), &to)?;
+        // A recording lay where others may write until now.
+        if let (Some(copied), Some(entry)) = (copied, staged.files.get(name))
+            && !entry.is(&copied)
+        {
+            return Err(BackupError::unusable(name, "it is not the one that was signed for"));
+        }
     }
     match config.database().map_err(anyhow::Error::msg)? {
         Database::Sqlite(path) => {

@@ -7,7 +7,7 @@ use super::error::CliError;
 use super::output;
 use super::session::unlock::passphrase;
 use super::verify::read_anchors;
-use crate::backup::{self, BackupError, Checked, Place, Staged};
+use crate::backup::{self, BackupError, Checked, Folder, Staged};
 use crate::config::Config;
 use crate::serve;
 use crate::store::Store;
@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 pub struct Args {
     /// The folder: a new one, or that of earlier backups of this gateway
     #[arg(value_name = "FOLDER")]
-    place: String,
+    place: PathBuf,
 }
 
 /// Takes a backup. That it was begun is on record before anything is copied.
@@ -45,7 +45,11 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     store.record(context.event(kind, &actor, detail)).await?;
     let made = made?;
     output::one(context, &made, || {
-        format!("{}: {} entries of the log, the database, recordings, keys", output::visible(&to), made.entries)
+        format!(
+            "{}: {} entries of the log, the database, recordings, keys",
+            output::visible(&to.display().to_string()),
+            made.entries
+        )
     })
 }
 
@@ -54,7 +58,7 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 pub struct RestoreArgs {
     /// The folder of the backups: the newest counts
     #[arg(value_name = "FOLDER")]
-    place: String,
+    place: PathBuf,
     /// The recovery key in a file; for a drill, an auditor's identity does as well
     #[arg(long, value_name = "FILE")]
     identity: PathBuf,
@@ -126,7 +130,7 @@ async fn checked(args: &RestoreArgs, config: &Path, json: bool) -> Result<Ready,
     let RestoreArgs { identity, passphrase_file, keys, drill, .. } = args;
     let begin = std::time::Instant::now();
     let identities = Identities::read(identity, || passphrase(identity, passphrase_file.as_deref()))?;
-    let found = backup::find(Place::of(&args.place), keys.as_deref())?;
+    let found = backup::find(Folder::at(&args.place), keys.as_deref())?;
     let mut anchors = Vec::new();
     for path in &args.anchor {
         read_anchors(path, found.keys.origin(), &mut anchors)?;
@@ -166,7 +170,7 @@ impl Rehearsed {
         Ok(Some(Self { context, actor }))
     }
 
-    async fn told_of(&self, place: &str, outcome: &Result<Ready, CliError>) -> Result<(), CliError> {
+    async fn told_of(&self, place: &Path, outcome: &Result<Ready, CliError>) -> Result<(), CliError> {
         let detail: Value = match outcome {
             Ok(Ready { checked, .. }) => {
                 let (of, entries) = (checked.backup.at, checked.backup.entries);

@@ -118,7 +118,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
 
 async fn show(context: &Context) -> Result<(), CliError> {
     context.authority(Act::ReadLog).await?;
-    let (store, terms) = (context.store().await?, context.config.retention.terms());
+    let (store, terms) = (context.store().await?, context.config.retention);
     let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
     retention::judged(store, &terms, Utc::now(), |_, standing| {
         *counts.entry(standing.label(Language::Ja)).or_default() += 1;
@@ -191,7 +191,7 @@ impl Listed {
 
 async fn list(which: Which, due: bool, limit: u32, context: &Context) -> Result<(), CliError> {
     context.authority(Act::ReadLog).await?;
-    let (store, terms) = (context.store().await?, context.config.retention.terms());
+    let (store, terms) = (context.store().await?, context.config.retention);
     let filter = which.filter(limit, context)?;
     let mut rows = Vec::new();
     retention::judged(store, &terms, Utc::now(), |kept, standing| {
@@ -312,7 +312,7 @@ struct Shown<T> {
 async fn propose(sessions: &[String], reason: &str, context: &Context) -> Result<(), CliError> {
     let (_, actor) = context.authority(Act::ProposePurge).await?;
     require_words(reason)?;
-    let (store, terms) = (context.store().await?, context.config.retention.terms());
+    let (store, terms) = (context.store().await?, context.config.retention);
     let sessions = named(sessions, context).await?;
     let event = context.event(Kind::PurgeProposed, &actor, Value::Null);
     let purge = retention::propose(store, &terms, &sessions, reason, event).await?;
@@ -373,7 +373,7 @@ fn describe(purge: &Purge, context: &Context) -> String {
 
 async fn approve(id: Uuid, note: &str, context: &Context) -> Result<(), CliError> {
     let (person, actor) = context.person().await?;
-    let (store, terms) = (context.store().await?, context.config.retention.terms());
+    let (store, terms) = (context.store().await?, context.config.retention);
     let event = context.event(Kind::PurgeDecided, &actor, Value::Null);
     retention::decide(store, &terms, id, true, note, &person, event).await?;
     retention::sweep(store, &context.config.recordings_dir()).await?;
@@ -384,7 +384,7 @@ async fn approve(id: Uuid, note: &str, context: &Context) -> Result<(), CliError
 async fn reject(id: Uuid, reason: &str, context: &Context) -> Result<(), CliError> {
     let (person, actor) = context.person().await?;
     require_words(reason)?;
-    let (store, terms) = (context.store().await?, context.config.retention.terms());
+    let (store, terms) = (context.store().await?, context.config.retention);
     let event = context.event(Kind::PurgeDecided, &actor, Value::Null);
     let purge = retention::decide(store, &terms, id, false, reason, &person, event).await?;
     output::one(context, &purge, || describe(&purge, context))

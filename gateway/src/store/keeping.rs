@@ -4,7 +4,7 @@
 use super::change::{Change, Read};
 use super::db::{Row, args};
 use super::error::StoreError;
-use super::sessions::{SessionRow, stored};
+use super::sessions::{SessionRow, doer, of_session, stored};
 use super::{Store, works};
 use chrono::{DateTime, Utc};
 use sekimori_audit::event::{Event, Kind};
@@ -125,7 +125,7 @@ impl Store {
         reason: &str,
         act: Event,
     ) -> Result<Vec<Uuid>, StoreError> {
-        let by = doer(&act);
+        let (by, act) = (doer(&act), Event { detail: json!({ "matter": matter, "reason": reason }), ..act });
         let mut change = self.change().await?;
         let mut events = Vec::new();
         for kept in kept_rows(change.read(), sessions).await? {
@@ -135,10 +135,7 @@ impl Store {
             let session = kept.row.opening.id;
             let sql = "INSERT INTO recording_hold (session, matter, held, held_by, reason) VALUES ($1, $2, $3, $4, $5)";
             change.run(sql, args![session, matter, act.at, by.clone(), reason]).await?;
-            events.push(of_session(
-                &kept.row,
-                Event { detail: json!({ "matter": matter, "reason": reason }), ..act.clone() },
-            ));
+            events.push(of_session(&kept.row, &act));
         }
         commit(change, events).await
     }
@@ -154,6 +151,7 @@ impl Store {
         reason: &str,
         act: Event,
     ) -> Result<Vec<Uuid>, StoreError> {
+        let act = Event { detail: json!({ "matter": matter, "reason": reason }), ..act };
         let mut change = self.change().await?;
         let held = holds(change.read(), Some(matter), session).await?;
         let sessions: Vec<Uuid> = held.iter().map(|hold| hold.session).collect();
@@ -161,10 +159,7 @@ impl Store {
         for kept in kept_rows(change.read(), &sessions).await? {
             let sql = "UPDATE recording_hold SET released = $3 WHERE session = $1 AND matter = $2 AND released IS NULL";
             change.run(sql, args![kept.row.opening.id, matter, act.at]).await?;
-            events.push(of_session(
-                &kept.row,
-                Event { detail: json!({ "matter": matter, "reason": reason }), ..act.clone() },
-            ));
+            events.push(of_session(&kept.row, &act));
         }
         commit(change, events).await
     }
@@ -262,7 +257,7 @@ impl Store {
             let sql = "UPDATE purge_session SET purged = 1 WHERE purge = $1 AND session = $2";
             change.run(sql, args![id, session]).await?;
             let purged = Event { kind: Kind::RecordingPurged, detail, ..act.clone() };
-            change.tell(&of_session(&kept.row, purged)).await?;
+            change.tell(&of_session(&kept.row, &purged)).await?;
         }
         let decided = purge(change.read(), id).await?;
         change.commit(&act).await?;
@@ -310,23 +305,6 @@ async fn commit(mut change: Change, events: Vec<Event>) -> Result<Vec<Uuid>, Sto
     }
     change.commit(last).await?;
     Ok(sessions)
-}
-
-fn doer(act: &Event) -> String {
-    let person = act.actor.person.as_ref().map(ToString::to_string);
-    person.or_else(|| act.actor.system_user.clone()).unwrap_or_else(|| "sekimori".to_owned())
-}
-
-fn of_session(row: &SessionRow, event: Event) -> Event {
-    let opening = &row.opening;
-    Event {
-        person: Some(opening.person.clone()),
-        vendor: Some(opening.vendor.clone()),
-        device: Some(opening.device.clone()),
-        work: Some(opening.work.clone()),
-        session: Some(opening.id),
-        ..event
-    }
 }
 
 async fn kept_rows(read: &mut Read, sessions: &[Uuid]) -> Result<Vec<KeptRow>, StoreError> {

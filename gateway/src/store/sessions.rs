@@ -193,8 +193,7 @@ impl Store {
     /// # Errors
     /// The database's own failure.
     pub async fn ask_cut(&self, which: &Cutting, reason: &str, event: Event) -> Result<Vec<Uuid>, StoreError> {
-        let by = event.actor.person.as_ref().map(ToString::to_string).or_else(|| event.actor.system_user.clone());
-        let by = by.unwrap_or_else(|| "sekimori".to_owned());
+        let by = doer(&event);
         let mut change = self.change().await?;
         let live = live_of(change.read(), which).await?;
         let sql = "UPDATE session SET cut_requested = $2, cut_by = $3, cut_reason = $4
@@ -202,7 +201,7 @@ impl Store {
         let mut told = Vec::new();
         for row in &live {
             change.run(sql, args![row.opening.id, event.at, by.clone(), reason]).await?;
-            told.push(cut_event(row, &event));
+            told.push(of_session(row, &event));
         }
         commit_all(change, told, event).await?;
         Ok(live.into_iter().map(|row| row.opening.id).collect())
@@ -292,7 +291,8 @@ async fn live_of(read: &mut Read, which: &Cutting) -> Result<Vec<SessionRow>, St
     stored(&read.rows(sql, args![session, person, vendor, device]).await?)
 }
 
-fn cut_event(row: &SessionRow, event: &Event) -> Event {
+/// The event, as one of this session.
+pub(super) fn of_session(row: &SessionRow, event: &Event) -> Event {
     Event {
         session: Some(row.opening.id),
         person: Some(row.opening.person.clone()),
@@ -301,6 +301,12 @@ fn cut_event(row: &SessionRow, event: &Event) -> Event {
         work: Some(row.opening.work.clone()),
         ..event.clone()
     }
+}
+
+/// Who did it, as it is kept beside what was done: a person's id, or the system user's name.
+pub(super) fn doer(act: &Event) -> String {
+    let person = act.actor.person.as_ref().map(ToString::to_string);
+    person.or_else(|| act.actor.system_user.clone()).unwrap_or_else(|| "sekimori".to_owned())
 }
 
 /// Commits with one event of each session, or with the act's own where it met none.
