@@ -29,7 +29,12 @@ fn head() -> SessionHead {
 
 /// A folder for members, whose journals have a key of the tests'.
 fn in_folder(path: &Path) -> Folder {
-    Folder { path: path.to_owned(), key: SessionKey::from([7; 32]), durability: Durability::Process }
+    Folder {
+        path: path.to_owned(),
+        key: SessionKey::from([7; 32]),
+        lengths: Lengths::default(),
+        durability: Durability::Process,
+    }
 }
 
 fn same(folder: &Folder, member: &str, golden: &str) {

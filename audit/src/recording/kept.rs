@@ -4,7 +4,7 @@
 //! it, begin another copy: so nothing that went through can be overwritten by what comes later, and an absurd offset
 //! makes no absurd file. Bytes sent out of order inside the stretch find their place.
 
-use super::journal::{Journal, JournalReader};
+use super::journal::{Journal, JournalReader, Mark};
 use super::member::{Folder, create_folder, hex};
 use super::values::{Direction, MemberEntry, Transfer};
 use crate::error::RecordingError;
@@ -63,7 +63,8 @@ impl Shelf {
 
     /// Size and SHA-256 of a copy, read from its beginning.
     fn measure(&self, name: &str, journal: &Journal) -> Result<(u64, String), RecordingError> {
-        let mut reader = JournalReader::open(journal.path(), name, &self.folder.key)?;
+        let Folder { key, lengths, .. } = &self.folder;
+        let mut reader = JournalReader::open_at(journal.path(), name, key, lengths.of(name), (Mark::default(), 0))?;
         let mut hash = Context::new(&SHA256);
         let mut buffer = vec![0; 256 * 1024];
         let mut size = 0;

@@ -4,7 +4,7 @@
 //! Every call here may block.
 
 use super::Durability;
-use super::journal::{Journal, KEY, SUFFIX, SessionKey, journal_of, path_of};
+use super::journal::{Journal, KEY, Lengths, SUFFIX, SessionKey, journal_of, path_of};
 use super::values::{FORMAT_VERSION, MemberEntry};
 use crate::error::RecordingError;
 use aws_lc_rs::digest::{Context, SHA256};
@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Folder {
     pub(super) path: PathBuf,
     pub(super) key: SessionKey,
+    /// How far each journal is written.
+    pub(super) lengths: Lengths,
     pub(super) durability: Durability,
 }
 
@@ -37,7 +39,7 @@ impl Folder {
 
     /// The journal of a new member.
     pub(super) fn journal(&self, member: &str) -> Result<Journal, RecordingError> {
-        let journal = Journal::create(&self.path, member, &self.key, self.durability)?;
+        let journal = Journal::create(&self.path, member, &self.key, &self.lengths, self.durability)?;
         if self.durability == Durability::Power {
             // The folder of kept copies is new with the first of them, so its own name counts as well.
             let folders = journal.path().ancestors().skip(1).take_while(|folder| folder.starts_with(&self.path));

@@ -55,6 +55,7 @@ pub use values::{
 use crate::keys::{Recipients, write_new};
 use channel::Channel;
 use chrono::{DateTime, Utc};
+use journal::Lengths;
 use member::{Folder, create_folder, sync_folder};
 pub(crate) use member::{PARTIAL, hex, members_in};
 use std::collections::BTreeMap;
@@ -160,7 +161,8 @@ impl Recordings {
         std::fs::DirBuilder::new().create(&folder).map_err(RecordingError::storage("create", &folder))?;
         match self.begin(&folder, &head) {
             Ok((key, entry)) => {
-                let folder = Folder { path: folder, key, durability: self.limits.durability };
+                let (lengths, durability) = (Lengths::default(), self.limits.durability);
+                let folder = Folder { path: folder, key, lengths, durability };
                 Ok(Recording { shared: Arc::new(Shared::new(folder, head, entry)) })
             }
             Err(error) => {
@@ -260,6 +262,11 @@ impl Recording {
     #[must_use]
     pub fn key(&self) -> &SessionKey {
         &self.shared.folder.key
+    }
+
+    /// How far its journals are written.
+    pub(crate) fn lengths(&self) -> &Lengths {
+        &self.shared.folder.lengths
     }
 
     /// Records a shell, or a command with a pty.

@@ -115,6 +115,8 @@ fn summary_of(
     match (named(".cast"), named(".jsonl"), listed) {
         // A terminal's own end is far away; the manifest says the same.
         (Some(_), _, Some(entry)) => Ok(Some(of_entry(entry, members))),
+        // Nothing of it was on the disk when the power went.
+        (Some(cast), _, None) if source.size(&cast)? == 0 => Ok(None),
         (Some(cast), _, None) => terminal_summary(source, &cast, channel, members).map(Some),
         (None, Some(lines), _) => lines_summary(source, &lines, members, transfers),
         // Bytes whose first line was torn off.

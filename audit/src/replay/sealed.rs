@@ -50,6 +50,25 @@ impl Opened {
         self.member(name).ok_or_else(missing)
     }
 
+    /// A member's bytes. Who sealed the journal that a power cut had left could not see whether its last frames open.
+    pub(super) fn size(&self, name: &str) -> Result<u64, RecordingError> {
+        let member = self.known(name)?;
+        let mut end = member.size;
+        for (number, piece) in member.pieces.iter().enumerate().rev().take_while(|(_, piece)| piece.journal) {
+            let path = self.path.join(piece_name(name, number, piece));
+            if end > piece.start {
+                let plain = self.journal(name, piece, &path)?;
+                let mut counted = plain.take(end - piece.start);
+                let size = io::copy(&mut counted, &mut io::sink()).map_err(RecordingError::reading(&path))?;
+                if size > 0 {
+                    return Ok(piece.start + size);
+                }
+            }
+            end = piece.start;
+        }
+        Ok(end)
+    }
+
     /// The last piece of a terminal's that begins with a screen at or before `to`, and when that is.
     pub(super) fn piece_before(&self, name: &str, to: Duration) -> Option<(usize, Duration)> {
         let pieces = self.member(name)?.pieces.iter().enumerate().skip(1).filter(|(_, piece)| !piece.journal);
@@ -84,12 +103,17 @@ impl Opened {
         Ok(self.key.get_or_init(|| key).clone())
     }
 
-    /// A piece as it was before sealing; of a part of a journal, from the piece's first byte on.
+    /// A part of a journal, from the piece's first byte on.
+    fn journal(&self, name: &str, piece: &Piece, path: &Path) -> Result<JournalReader, RecordingError> {
+        JournalReader::part(self.stored(&piece.place, path)?, path, name, &self.key()?, piece.start)
+    }
+
+    /// A piece as it was before sealing.
     fn plain(&self, name: &str, piece: &Piece, path: &Path) -> Result<Box<dyn Read + Send>, RecordingError> {
-        let stored = self.stored(&piece.place, path)?;
         if piece.journal {
-            return Ok(Box::new(JournalReader::part(stored, path, name, &self.key()?, piece.start)?));
+            return Ok(Box::new(self.journal(name, piece, path)?));
         }
+        let stored = self.stored(&piece.place, path)?;
         let open = self.identities.open(Cursor::new(stored), path)?;
         let unpacked = zstd::stream::Decoder::new(open).map_err(|fault| damaged(path, &fault.to_string()))?;
         Ok(Box::new(unpacked))
@@ -127,6 +151,24 @@ impl Piecewise {
         self.opened.path.join(piece_name(&self.member.name, number, piece))
     }
 
+    /// The piece under way has no more, although the index says so. A power cut can have taken the last frames of a
+    /// journal, if nothing that came later is there.
+    fn end_early(&mut self) -> Result<(), RecordingError> {
+        let path = self.path_of(self.next.saturating_sub(1));
+        let torn =
+            self.next.checked_sub(1).and_then(|last| self.member.pieces.get(last)).is_some_and(|last| last.journal);
+        let mut later = self.member.pieces.iter().enumerate().skip(self.next);
+        let follows = later.try_fold(false, |follows, (number, piece)| {
+            let open = || self.opened.journal(&self.member.name, piece, &self.path_of(number))?.opens();
+            Ok(follows || !piece.journal || open()?)
+        })?;
+        if !torn || follows {
+            return Err(damaged(&path, "it ends too early"));
+        }
+        (self.next, self.current) = (self.member.pieces.len(), None);
+        Ok(())
+    }
+
     fn open_next(&mut self) -> Result<Option<Snapshot>, RecordingError> {
         let Some(piece) = self.member.pieces.get(self.next) else { return Ok(None) };
         let path = self.path_of(self.next);
@@ -158,8 +200,8 @@ impl Read for Piecewise {
                 let part = buffer.get_mut(..most).unwrap_or_default();
                 let count = current.plain.read(part)?;
                 if count == 0 && most > 0 {
-                    let path = self.path_of(self.next.saturating_sub(1));
-                    return Err(io::Error::other(damaged(&path, "it ends too early")));
+                    self.end_early().map_err(io::Error::other)?;
+                    return Ok(0);
                 }
                 current.left -= count as u64;
                 return Ok(count);

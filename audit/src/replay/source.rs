@@ -117,14 +117,15 @@ impl Source {
     /// A member's bytes: how many.
     pub(super) fn size(&self, name: &str) -> Result<u64, RecordingError> {
         match &self.0 {
-            Kind::Folder(folder, _) => {
+            Kind::Folder(folder, key) => {
                 let (path, journal) = (folder.join(name), journal::path_of(folder, name));
-                if journal.exists() {
-                    return journal::plain_size(&journal);
+                match key {
+                    Some(key) if journal.exists() => journal::size(&journal, name, key),
+                    _ if journal.exists() => Err(RecordingError::Locked { path: journal }),
+                    _ => Ok(std::fs::metadata(&path).map_err(RecordingError::storage("look at", &path))?.len()),
                 }
-                Ok(std::fs::metadata(&path).map_err(RecordingError::storage("look at", &path))?.len())
             }
-            Kind::Sealed(opened) => Ok(opened.known(name)?.size),
+            Kind::Sealed(opened) => opened.size(name),
         }
     }
 

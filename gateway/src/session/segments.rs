@@ -100,15 +100,15 @@ impl Due {
 
 /// Where a recording's sealing was begun.
 enum Begun {
-    Before(Sealing),
+    Before(Box<Sealing>),
     Now(Recording),
-    Elsewhere(PathBuf, Vec<Stored>, SessionHead),
+    Elsewhere(PathBuf, Vec<Stored>, Box<SessionHead>),
 }
 
 impl Begun {
     fn taken_up(self) -> Result<Sealing, RecordingError> {
         match self {
-            Self::Before(sealing) => Ok(sealing),
+            Self::Before(sealing) => Ok(*sealing),
             Self::Now(recording) => Sealing::begin(&recording),
             Self::Elsewhere(folder, told, head) => Sealing::left(&folder, &head, &told),
         }
@@ -217,12 +217,12 @@ impl Office {
 
     async fn finish(&mut self, due: &Due, sealing: Option<Sealing>) -> Result<(), Fault> {
         let begun = match (sealing, &due.recording) {
-            (Some(sealing), _) => Begun::Before(sealing),
+            (Some(sealing), _) => Begun::Before(Box::new(sealing)),
             (None, Some(recording)) => Begun::Now(recording.clone()),
             (None, None) => {
                 let folder = due.folder.clone();
                 let head = self.at_desk(move |_| head_in(&folder)).await??;
-                Begun::Elsewhere(due.folder.clone(), told(&self.gate, &head).await?, head)
+                Begun::Elsewhere(due.folder.clone(), told(&self.gate, &head).await?, Box::new(head))
             }
         };
         let recipients = self.gate.recordings.recipients().clone();

@@ -18,16 +18,24 @@
 //! and so on, frame after frame. The cipher is AES-256-GCM; its nonce are the twelve bytes before, which never repeat
 //! within a member since no byte of one is written twice. A member's own key is HKDF-SHA256 of the session's, with the
 //! salt `sekimori journal 1` and the member's name, so that no frame can pass for another's. Frames leave no gap, except
-//! in the kept copy of a file whose middle never went through. A frame that is cut off at the end was never forwarded.
+//! in the kept copy of a file whose middle never went through. What was not written whole, or not to the disk before the
+//! power went, stands at the end and was never forwarded: a frame that is cut off, what is no frame, or frames that do
+//! not open. One that does not open and is followed by another that does was altered.
 
 mod key;
+mod parts;
+mod places;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use key::SessionKey;
-pub(crate) use read::{JournalReader, Mark, parts_of, plain_size};
-pub(crate) use write::{Journal, journal_of};
+pub(crate) use parts::parts_of;
+pub(crate) use read::{JournalReader, Mark, size};
+pub(crate) use write::{Journal, Lengths, Written, journal_of};
 
+use crate::error::RecordingError;
 use std::path::{Path, PathBuf};
 
 /// What a journal begins with; the digit is the version.
@@ -46,4 +54,8 @@ const MOST: usize = 1 << 20;
 /// Where the journal of a member is.
 pub(crate) fn path_of(folder: &Path, member: &str) -> PathBuf {
     folder.join(format!("{member}{SUFFIX}"))
+}
+
+fn damaged(path: &Path, reason: String) -> RecordingError {
+    RecordingError::Damaged { path: path.to_owned(), format: "journal", reason }
 }

@@ -1,153 +1,15 @@
 //! Reads the journal of one member, while it is written or long after.
 
-use super::{HEAD, MAGIC, MOST, SessionKey, TAG};
+use super::places::{Place, Run, Stored, begins_well, place, runs};
+use super::{HEAD, MAGIC, SessionKey, TAG, Written, damaged};
 use crate::error::RecordingError;
 use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, BufRead, Read};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Zeros that stand for a gap at a time.
-const GAP: usize = 64 << 10;
-
-/// What a journal is read from.
-pub(crate) enum Stored {
-    File(File),
-    Memory(Vec<u8>),
-}
-
-impl Stored {
-    /// Fills `buffer` from `at` on; `false` where that is not there, for now or for good.
-    fn fill(&self, at: u64, buffer: &mut [u8]) -> io::Result<bool> {
-        let filled = match self {
-            Self::File(file) => file.read_exact_at(buffer, at),
-            Self::Memory(bytes) => {
-                let from = usize::try_from(at).ok().and_then(|at| bytes.get(at..)?.get(..buffer.len()));
-                return Ok(from.map(|from| buffer.copy_from_slice(from)).is_some());
-            }
-        };
-        match filled {
-            Ok(()) => Ok(true),
-            Err(fault) if fault.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-            Err(fault) => Err(fault),
-        }
-    }
-
-    fn is_there(&self, end: u64) -> io::Result<bool> {
-        match self {
-            Self::File(file) => Ok(end <= file.metadata()?.len()),
-            Self::Memory(bytes) => Ok(end <= bytes.len() as u64),
-        }
-    }
-}
-
-/// A frame's place: in the member, and in the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    position: u64,
-    length: u32,
-    at: u64,
-}
-
-impl Place {
-    /// One past its last byte in the member.
-    fn end(&self) -> u64 {
-        self.position.saturating_add(self.length.into())
-    }
-
-    /// One past its last byte in the journal.
-    fn behind(&self) -> u64 {
-        self.at + HEAD as u64 + u64::from(self.length) + TAG as u64
-    }
-}
-
-/// The frame that begins at `at`, if all of it is there.
-fn place(stored: &Stored, at: u64, path: &Path) -> Result<Option<Place>, RecordingError> {
-    let reading = || RecordingError::storage("read", path);
-    let mut head = [0; HEAD];
-    if !stored.fill(at, &mut head).map_err(reading())? {
-        return Ok(None);
-    }
-    let (position, length) = head.split_at(8);
-    let position = u64::from_be_bytes(position.try_into().unwrap_or_default());
-    let length = u32::from_be_bytes(length.try_into().unwrap_or_default());
-    let place = Place { position, length, at };
-    if length as usize > MOST {
-        return Err(damaged(path, format!("a frame of {length} bytes at {at}")));
-    }
-    Ok(stored.is_there(place.behind()).map_err(reading())?.then_some(place))
-}
-
-/// All whole frames that are there, in the order in which they were written.
-fn places(stored: &Stored, path: &Path) -> Result<Vec<Place>, RecordingError> {
-    let mut places = Vec::new();
-    let mut at = MAGIC.len() as u64;
-    while begins_well(stored, path)?
-        && let Some(place) = place(stored, at, path)?
-    {
-        at = place.behind();
-        places.push(place);
-    }
-    Ok(places)
-}
-
-/// Whether it begins as a journal does; `false` while nothing is there.
-fn begins_well(stored: &Stored, path: &Path) -> Result<bool, RecordingError> {
-    let mut magic = [0; MAGIC.len()];
-    let there = stored.fill(0, &mut magic).map_err(RecordingError::storage("read", path))?;
-    if there && magic != MAGIC {
-        return Err(damaged(path, "it is of another version, or none".to_owned()));
-    }
-    Ok(there)
-}
-
-/// The bytes of a member whose journal this is, up to its last whole frame; none is opened.
-pub(crate) fn plain_size(path: &Path) -> Result<u64, RecordingError> {
-    let stored = Stored::File(File::open(path).map_err(RecordingError::storage("open", path))?);
-    Ok(places(&stored, path)?.iter().map(Place::end).max().unwrap_or(0))
-}
-
-/// A part of a journal that is a journal itself.
-pub(crate) struct Part {
-    /// Its bytes.
-    pub(crate) bytes: Vec<u8>,
-    /// The member's first byte that counts in it; its first frame may begin before.
-    pub(crate) start: u64,
-    /// One past the last byte of the member in it.
-    pub(crate) end: u64,
-}
-
-/// Cuts what a journal holds from the member's byte `from` on, as it is and without a key, into parts of some `most`
-/// bytes, in the order of the member.
-pub(crate) fn parts_of(
-    path: &Path,
-    from: u64,
-    most: usize,
-    mut each: impl FnMut(Part) -> Result<(), RecordingError>,
-) -> Result<(), RecordingError> {
-    let stored = Stored::File(File::open(path).map_err(RecordingError::storage("open", path))?);
-    let mut places = places(&stored, path)?;
-    places.retain(|place| place.end() > from);
-    places.sort_by_key(|place| place.position);
-    let mut part = Part { bytes: MAGIC.to_vec(), start: from, end: from };
-    for place in places {
-        if part.bytes.len() > most {
-            let next = Part { bytes: MAGIC.to_vec(), start: place.position, end: part.end };
-            each(std::mem::replace(&mut part, next))?;
-        }
-        let begin = part.bytes.len();
-        let length = usize::try_from(place.behind() - place.at).unwrap_or(0);
-        part.bytes.resize(begin + length, 0);
-        let room = part.bytes.get_mut(begin..).unwrap_or_default();
-        if !stored.fill(place.at, room).map_err(RecordingError::storage("read", path))? {
-            return Err(damaged(path, "it became shorter while it was read".to_owned()));
-        }
-        part.end = place.end();
-    }
-    if part.end > part.start { each(part) } else { Ok(()) }
-}
+static GAP: [u8; 64 << 10] = [0; 64 << 10];
 
 /// A place in a journal from which it can be read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,9 +26,9 @@ impl Default for Mark {
 
 impl Mark {
     /// How many bytes of a journal lie behind it.
-    pub(crate) fn bytes_behind(&self, journal: &Path) -> Result<u64, RecordingError> {
+    pub(crate) fn bytes_behind(&self, journal: &Path, written: &Written) -> Result<u64, RecordingError> {
         let found = std::fs::metadata(journal).map_err(RecordingError::storage("look at", journal))?;
-        Ok(found.len().saturating_sub(self.at))
+        Ok(written.of(found.len()).saturating_sub(self.at))
     }
 }
 
@@ -175,7 +37,7 @@ enum Order {
     /// They stand in the order of the member, without a gap; more may come.
     Written(u64),
     /// These are all, sorted.
-    Sorted(VecDeque<Place>),
+    Sorted(VecDeque<Run>),
 }
 
 /// A member, decrypted as it is read.
@@ -183,9 +45,13 @@ pub(crate) struct JournalReader {
     path: PathBuf,
     stored: Stored,
     key: LessSafeKey,
+    /// How far this process has written it; `None`: another one did, and nobody knows.
+    written: Option<Written>,
     order: Order,
     /// The member's next byte that is to be given out.
     position: u64,
+    /// Zeros to give out before the frame's bytes.
+    gap: u64,
     /// Where the frame under way is, its bytes, and how many of them were given out.
     frame: Mark,
     plain: Vec<u8>,
@@ -193,21 +59,21 @@ pub(crate) struct JournalReader {
 }
 
 impl JournalReader {
-    /// Reads a member of a folder, from its beginning. Where the file ends, for now, so does what is read.
+    /// Reads a member of a folder that another process may have left, from its beginning. Where the file ends, for now,
+    /// so does what is read.
     pub(crate) fn open(path: &Path, member: &str, key: &SessionKey) -> Result<Self, RecordingError> {
-        Self::open_at(path, member, key, Mark::default(), 0)
+        Self::new(Stored::open(path)?, path, (member, key), None, (Mark::default(), 0))
     }
 
-    /// Reads on from a mark, and the member's byte `from` that belongs to it.
+    /// Reads a member that this process writes, or has written, from a mark and the member's byte that belongs to it.
     pub(crate) fn open_at(
         path: &Path,
         member: &str,
         key: &SessionKey,
-        mark: Mark,
-        from: u64,
+        written: Written,
+        from: (Mark, u64),
     ) -> Result<Self, RecordingError> {
-        let stored = Stored::File(File::open(path).map_err(RecordingError::storage("open", path))?);
-        Self::new(stored, path, member, key, mark, from)
+        Self::new(Stored::open(path)?, path, (member, key), Some(written), from)
     }
 
     /// Reads a part of a journal from the member's byte `from` on; `path` is for messages.
@@ -218,7 +84,7 @@ impl JournalReader {
         key: &SessionKey,
         from: u64,
     ) -> Result<Self, RecordingError> {
-        Self::new(Stored::Memory(bytes), path, member, key, Mark::default(), from)
+        Self::new(Stored::Memory(bytes), path, (member, key), None, (Mark::default(), from))
     }
 
     /// Where reading can go on later from the byte that would come next.
@@ -229,80 +95,172 @@ impl JournalReader {
         }
     }
 
+    /// Whether any frame opens.
+    pub(crate) fn opens(&self) -> Result<bool, RecordingError> {
+        self.opens_from(MAGIC.len() as u64)
+    }
+
     fn new(
         stored: Stored,
         path: &Path,
-        member: &str,
-        key: &SessionKey,
-        mark: Mark,
-        from: u64,
+        (member, key): (&str, &SessionKey),
+        written: Option<Written>,
+        (mark, from): (Mark, u64),
     ) -> Result<Self, RecordingError> {
         let key = key.of_member(member).map_err(|_| damaged(path, "no key can be derived for it".to_owned()))?;
-        // Only kept copies are written out of order, and have gaps.
-        let order = if member.starts_with("files/") {
-            let mut places = places(&stored, path)?;
-            places.sort_by_key(|place| place.position);
-            Order::Sorted(places.into())
-        } else {
-            Order::Written(mark.at)
+        let mut reader = Self {
+            path: path.to_owned(),
+            stored,
+            key,
+            written,
+            order: Order::Written(mark.at),
+            position: from,
+            gap: 0,
+            frame: mark,
+            plain: Vec::new(),
+            given: 0,
         };
-        let (position, plain) = (from, Vec::new());
-        Ok(Self { path: path.to_owned(), stored, key, order, position, frame: mark, plain, given: 0 })
+        // Only kept copies are written out of order, and have gaps.
+        if member.starts_with("files/") {
+            begins_well(&reader.stored, path)?;
+            let limit = reader.limit()?;
+            let (runs, behind) = runs(&reader.stored, limit, path)?;
+            if behind < limit && reader.written.is_some() {
+                return Err(damaged(path, format!("what stands at {behind} is no frame")));
+            }
+            reader.order = Order::Sorted(runs.into());
+        }
+        Ok(reader)
+    }
+
+    /// Where what counts ends.
+    fn limit(&self) -> Result<u64, RecordingError> {
+        let length = self.stored.length().map_err(RecordingError::storage("look at", &self.path))?;
+        Ok(self.written.as_ref().map_or(length, |written| written.of(length)))
     }
 
     /// Has something to give out, if there is more.
     fn advance(&mut self) -> Result<(), RecordingError> {
-        let place = match &mut self.order {
-            Order::Sorted(places) => places.front().copied(),
-            Order::Written(at) if *at > MAGIC.len() as u64 || begins_well(&self.stored, &self.path)? => {
-                place(&self.stored, *at, &self.path)?
+        while let Some(place) = self.next_place()? {
+            if !self.decrypt(&place)? {
+                if self.written.is_some() || self.opens_from(place.behind())? {
+                    return Err(damaged(&self.path, format!("the frame at {} was altered", place.at)));
+                }
+                // It was not on the disk whole when the power went. What was written later is not there either.
+                match &mut self.order {
+                    Order::Written(_) => return Ok(()),
+                    Order::Sorted(runs) => cut(runs, place.at),
+                }
+                continue;
             }
-            Order::Written(_) => None,
-        };
-        let Some(place) = place else { return Ok(()) };
-        let gap = place.position.saturating_sub(self.position);
-        if gap > 0 {
-            if let Order::Written(at) = self.order {
-                return Err(damaged(&self.path, format!("the frame at {at} does not follow the one before")));
+            let gap = place.position.saturating_sub(self.position);
+            self.frame = Mark { at: place.at };
+            match &mut self.order {
+                Order::Written(at) if gap > 0 => {
+                    let reason = format!("the frame at {at} does not follow the one before");
+                    self.plain.clear();
+                    return Err(damaged(&self.path, reason));
+                }
+                Order::Written(at) => *at = place.behind(),
+                Order::Sorted(runs) => go_on(runs, &place),
             }
             // What never went through is told of by the transfer's line; here it reads as zeros.
-            self.plain.clear();
-            self.plain.resize(usize::try_from(gap).unwrap_or(GAP).min(GAP), 0);
-            self.given = 0;
+            self.gap = gap;
+            // A part may begin before the byte that is wanted.
+            let known = usize::try_from(self.position.saturating_sub(place.position)).unwrap_or(usize::MAX);
+            self.given = known.min(self.plain.len());
             return Ok(());
         }
-        self.decrypt(place)?;
-        self.frame = Mark { at: place.at };
-        match &mut self.order {
-            Order::Sorted(places) => drop(places.pop_front()),
-            Order::Written(at) => *at = place.behind(),
-        }
-        // A part may begin before the byte that is wanted.
-        let known = usize::try_from(self.position - place.position).unwrap_or(usize::MAX);
-        self.given = known.min(self.plain.len());
         Ok(())
     }
 
-    fn decrypt(&mut self, place: Place) -> Result<(), RecordingError> {
+    /// The next frame that is there.
+    fn next_place(&self) -> Result<Option<Place>, RecordingError> {
+        let limit = self.limit()?;
+        let (at, limit) = match &self.order {
+            Order::Sorted(runs) => match runs.front() {
+                Some(run) => (run.at, run.behind),
+                None => return Ok(None),
+            },
+            Order::Written(at) if *at > MAGIC.len() as u64 || begins_well(&self.stored, &self.path)? => (*at, limit),
+            Order::Written(_) => return Ok(None),
+        };
+        let found = place(&self.stored, at, limit, &self.path)?;
+        if found.is_none() && self.written.is_some() && at < limit {
+            return Err(damaged(&self.path, format!("what stands at {at} is no frame")));
+        }
+        Ok(found)
+    }
+
+    /// Whether a frame from `at` on opens, in the order of their writing.
+    fn opens_from(&self, mut at: u64) -> Result<bool, RecordingError> {
+        let limit = self.limit()?;
+        let mut plain = Vec::new();
+        while let Some(place) = place(&self.stored, at, limit, &self.path)? {
+            if self.opened(&place, &mut plain)? {
+                return Ok(true);
+            }
+            at = place.behind();
+        }
+        Ok(false)
+    }
+
+    fn decrypt(&mut self, place: &Place) -> Result<bool, RecordingError> {
+        let mut plain = std::mem::take(&mut self.plain);
+        let opened = self.opened(place, &mut plain)?;
+        self.plain = plain;
+        self.given = 0;
+        Ok(opened)
+    }
+
+    /// A frame's bytes, if it opens; otherwise none.
+    fn opened(&self, place: &Place, plain: &mut Vec<u8>) -> Result<bool, RecordingError> {
         let mut head = [0; HEAD];
-        self.plain.clear();
-        self.plain.resize(place.length as usize + TAG, 0);
+        plain.clear();
+        plain.resize(place.length as usize + TAG, 0);
         let reading = || RecordingError::storage("read", &self.path);
         let there = self.stored.fill(place.at, &mut head).map_err(reading())?
-            && self.stored.fill(place.at + HEAD as u64, &mut self.plain).map_err(reading())?;
-        let opened = self.key.open_in_place(Nonce::assume_unique_for_key(head), Aad::empty(), &mut self.plain);
-        if !there || opened.is_err() {
-            self.plain.clear();
-            return Err(damaged(&self.path, format!("the frame at {} was altered", place.at)));
+            && self.stored.fill(place.at + HEAD as u64, plain).map_err(reading())?;
+        let opened = there && self.key.open_in_place(Nonce::assume_unique_for_key(head), Aad::empty(), plain).is_ok();
+        plain.truncate(if opened { place.length as usize } else { 0 });
+        Ok(opened)
+    }
+}
+
+/// Takes a frame from the first run.
+fn go_on(runs: &mut VecDeque<Run>, place: &Place) {
+    if let Some(run) = runs.front_mut() {
+        (run.position, run.at) = (place.end(), place.behind());
+        if run.at >= run.behind {
+            runs.pop_front();
         }
-        self.plain.truncate(place.length as usize);
-        Ok(())
+    }
+}
+
+/// Takes away what stands at `at` of the journal, or behind it.
+fn cut(runs: &mut VecDeque<Run>, at: u64) {
+    for run in runs.iter_mut().filter(|run| run.behind > at) {
+        run.behind = at.max(run.at);
+    }
+    runs.retain(|run| run.at < run.behind);
+}
+
+/// The bytes of a member whose journal this is. As long as its last frame opens, that is the only one which is opened.
+pub(crate) fn size(path: &Path, member: &str, key: &SessionKey) -> Result<u64, RecordingError> {
+    let mut reader = JournalReader::open(path, member, key)?;
+    let (runs, _) = runs(&reader.stored, reader.limit()?, path)?;
+    let Some(written_last) = runs.iter().max_by_key(|run| run.at) else { return Ok(0) };
+    let last = place(&reader.stored, written_last.last, reader.limit()?, path)?;
+    match last {
+        None => Ok(0),
+        Some(last) if reader.opened(&last, &mut Vec::new())? => Ok(runs.iter().map(|run| run.end).max().unwrap_or(0)),
+        Some(_) => io::copy(&mut reader, &mut io::sink()).map_err(RecordingError::reading(path)),
     }
 }
 
 impl BufRead for JournalReader {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.given == self.plain.len() {
+        while self.gap == 0 && self.given == self.plain.len() {
             self.plain.clear();
             self.given = 0;
             self.advance().map_err(io::Error::other)?;
@@ -310,13 +268,19 @@ impl BufRead for JournalReader {
                 break;
             }
         }
+        if self.gap > 0 {
+            let count = usize::try_from(self.gap).unwrap_or(usize::MAX).min(GAP.len());
+            return Ok(GAP.get(..count).unwrap_or_default());
+        }
         Ok(self.plain.get(self.given..).unwrap_or_default())
     }
 
     fn consume(&mut self, count: usize) {
-        let count = count.min(self.plain.len() - self.given);
-        self.given += count;
-        self.position += count as u64;
+        let gap = self.gap.min(count as u64);
+        self.gap -= gap;
+        let own = count.saturating_sub(usize::try_from(gap).unwrap_or(0)).min(self.plain.len() - self.given);
+        self.given += own;
+        self.position += gap + own as u64;
     }
 }
 
@@ -326,8 +290,4 @@ impl Read for JournalReader {
         self.consume(count);
         Ok(count)
     }
-}
-
-fn damaged(path: &Path, reason: String) -> RecordingError {
-    RecordingError::Damaged { path: path.to_owned(), format: "journal", reason }
 }

@@ -6,22 +6,60 @@ use crate::recording::Durability;
 use crate::recording::member::create_file;
 use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
 use aws_lc_rs::error::Unspecified;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Room for a frame that stays with a journal between writes.
 const ROOM: usize = 16 << 10;
 
+/// How far a journal of this process is written: what lies beyond is under way, or was left by a write that failed, and
+/// is not forwarded. It can be there whole all the same, for as long as a failing disk takes to say so.
+#[derive(Debug, Clone)]
+pub(crate) struct Written(Arc<AtomicU64>);
+
+impl Written {
+    /// How much of a file of this length that is.
+    pub(crate) fn of(&self, length: u64) -> u64 {
+        self.0.load(Ordering::Acquire).min(length)
+    }
+}
+
+/// [`Written`] of each journal of a recording, by its member. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Lengths(Arc<Mutex<HashMap<String, Written>>>);
+
+impl Lengths {
+    /// That of a member. One whose journal was closed is written to its end.
+    pub(crate) fn of(&self, member: &str) -> Written {
+        self.all().get(member).cloned().unwrap_or_else(|| Written(Arc::new(AtomicU64::new(u64::MAX))))
+    }
+
+    fn add(&self, member: &str) -> Written {
+        let written = Written(Arc::default());
+        self.all().insert(member.to_owned(), written.clone());
+        written
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Written>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A journal that is being written.
 pub(crate) struct Journal {
     path: PathBuf,
+    member: String,
     file: File,
     key: LessSafeKey,
     /// The frames of one write.
     frames: Vec<u8>,
-    /// The bytes of all writes so far.
-    length: u64,
+    /// The bytes of all writes so far, for those who read it meanwhile.
+    written: Written,
+    lengths: Lengths,
     durability: Durability,
     /// A write failed half way: what would come behind it could not be read.
     torn: bool,
@@ -33,12 +71,14 @@ impl Journal {
         folder: &Path,
         member: &str,
         key: &SessionKey,
+        lengths: &Lengths,
         durability: Durability,
     ) -> Result<Self, RecordingError> {
         let path = path_of(folder, member);
         let key = key.of_member(member).map_err(|_| no_cipher(&path))?;
         let file = create_file(&path)?;
-        Ok(Self { path, file, key, frames: MAGIC.to_vec(), length: 0, durability, torn: false })
+        let (written, lengths, member) = (lengths.add(member), lengths.clone(), member.to_owned());
+        Ok(Self { path, member, file, key, frames: MAGIC.to_vec(), written, lengths, durability, torn: false })
     }
 
     /// Where it is.
@@ -63,7 +103,7 @@ impl Journal {
             at += part.len() as u64;
         }
         let written = self.file.write_all(&self.frames);
-        let length = self.length + self.frames.len() as u64;
+        let length = self.length() + self.frames.len() as u64;
         self.frames.clear();
         self.frames.shrink_to(ROOM);
         let kept = match self.durability {
@@ -72,17 +112,45 @@ impl Journal {
         };
         if let Err(fault) = kept {
             self.torn = true;
-            // What was not kept whole is not forwarded, and nobody counts it. If this fails too, the first fault says more.
-            let _ = self.file.set_len(self.length);
+            // If this fails too, the first fault says more, and it is tried again at the end.
+            let _ = self.cut_off();
             return Err(RecordingError::storage("write", &self.path)(fault));
         }
-        self.length = length;
+        self.written.0.store(length, Ordering::Release);
         Ok(())
     }
 
     /// Makes what was written outlive a power cut.
     pub(crate) fn sync(&self) -> Result<(), RecordingError> {
+        if self.torn {
+            self.cut_off().map_err(RecordingError::storage("shorten", &self.path))?;
+        }
         self.file.sync_data().map_err(RecordingError::storage("sync", &self.path))
+    }
+
+    /// As a failed write leaves it.
+    #[cfg(test)]
+    pub(crate) fn tear(&mut self) {
+        self.torn = true;
+    }
+
+    fn length(&self) -> u64 {
+        self.written.0.load(Ordering::Acquire)
+    }
+
+    /// What was not kept whole is not forwarded, and nobody counts it.
+    fn cut_off(&self) -> io::Result<()> {
+        self.file.set_len(self.length())
+    }
+}
+
+impl Drop for Journal {
+    /// A recording can have very many copies of files: what is known of one ends with it, unless its file says more
+    /// than was written.
+    fn drop(&mut self) {
+        if !self.torn || self.cut_off().is_ok() {
+            self.lengths.all().remove(&self.member);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::words::{self, Words};
 use super::{INDEX, Piece, Place, SEALED_VERSION, SealedIndex, SealedMember, Stored, sealed_path};
 use crate::error::RecordingError;
 use crate::keys::Recipients;
-use crate::recording::journal::{JournalReader, KEY, Mark, SUFFIX, SessionKey, parts_of};
+use crate::recording::journal::{JournalReader, KEY, Lengths, Mark, SUFFIX, SessionKey, Written, parts_of};
 use crate::recording::member::{Found, members_in, sync_folder};
 use crate::recording::{Recording, SessionHead};
 use std::collections::{HashMap, HashSet};
@@ -32,6 +32,8 @@ pub struct Sealing {
     head: SessionHead,
     /// Of this process' own recordings.
     key: Option<SessionKey>,
+    /// How far the journals of such a one are written.
+    lengths: Lengths,
     container: Container,
     members: HashMap<String, Member>,
     /// What the log is still to be told of.
@@ -62,7 +64,9 @@ impl Sealing {
     pub fn begin(recording: &Recording) -> Result<Self, RecordingError> {
         let partial = partial(recording.folder());
         let index = empty(recording.head(), SEALED_VERSION - 1);
-        Ok(Self::new(recording.folder(), recording.head(), Some(recording.key()), Container::open(&partial, index)?))
+        let container = Container::open(&partial, index)?;
+        let lengths = recording.lengths().clone();
+        Ok(Self { lengths, ..Self::new(recording.folder(), recording.head(), Some(recording.key()), container) })
     }
 
     /// Takes up what another process left, of which the log was told this much: more than that does not count. Without
@@ -105,6 +109,7 @@ impl Sealing {
             folder: folder.to_owned(),
             head: head.clone(),
             key: key.cloned(),
+            lengths: Lengths::default(),
             container,
             members: HashMap::new(),
             untold: Vec::new(),
@@ -155,7 +160,8 @@ impl Sealing {
         for found in members_in(&self.folder)? {
             // Copies are sealed when all is over: until then they may be written anywhere.
             if found.journal && !found.name.starts_with("files/") && left > 0 {
-                let take = self.member(&found.name).due(&found.path)?;
+                let written = self.lengths.of(&found.name);
+                let take = self.member(&found.name).due(&found.path, &written)?;
                 if let Some(take) = take {
                     self.seal_member(&found, take, &mut left, recipients, press)?;
                 }
@@ -205,10 +211,10 @@ impl Sealing {
         recipients: &Recipients,
         press: &mut Press,
     ) -> Result<(), RecordingError> {
-        let key = self.key.clone();
+        let own = self.key.clone().map(|key| (key, self.lengths.of(&found.name)));
         self.member(&found.name);
         let Some(member) = self.members.get_mut(&found.name) else { return Ok(()) };
-        let mut source = Source::open(found, key.as_ref(), member)?;
+        let mut source = Source::open(found, own, member)?;
         let reading = || RecordingError::reading(&found.path);
         while *left > 0
             && let Some(cut) = member.cutter.next_piece(source.lines(), &mut press.room, take).map_err(reading())?
@@ -297,8 +303,8 @@ impl Member {
     }
 
     /// What of its journal should be sealed now.
-    fn due(&mut self, journal: &Path) -> Result<Option<Take>, RecordingError> {
-        let behind = self.mark.bytes_behind(journal)?;
+    fn due(&mut self, journal: &Path, written: &Written) -> Result<Option<Take>, RecordingError> {
+        let behind = self.mark.bytes_behind(journal, written)?;
         let grows = std::mem::replace(&mut self.waited, behind) < behind;
         if behind == 0 {
             self.waits = None;
@@ -324,10 +330,13 @@ enum Source {
 
 impl Source {
     /// From the first byte on that is not sealed.
-    fn open(found: &Found, key: Option<&SessionKey>, member: &Member) -> Result<Self, RecordingError> {
+    fn open(found: &Found, own: Option<(SessionKey, Written)>, member: &Member) -> Result<Self, RecordingError> {
         let Found { name, path, .. } = found;
-        match key.filter(|_| found.journal) {
-            Some(key) => JournalReader::open_at(path, name, key, member.mark, member.cutter.given).map(Self::Journal),
+        match own.filter(|_| found.journal) {
+            Some((key, written)) => {
+                let from = (member.mark, member.cutter.given);
+                JournalReader::open_at(path, name, &key, written, from).map(Self::Journal)
+            }
             None => {
                 let mut file = File::open(path).map_err(RecordingError::storage("open", path))?;
                 let sought = file.seek(SeekFrom::Start(member.cutter.given));

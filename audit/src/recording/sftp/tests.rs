@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::recording::values::Direction;
-use crate::recording::{Durability, SessionKey};
+use crate::recording::{Durability, Lengths, SessionKey};
 use proptest::prelude::*;
 
 /// Which side sends a packet.
@@ -68,8 +68,12 @@ struct Played {
 fn play(dialogue: &[(Side, Vec<u8>)], chunks: &[usize]) -> Result<Played, RecordingError> {
     let folder = tempfile::tempdir().unwrap();
     let at = DateTime::from_timestamp_micros(1_800_000_000_000_000).unwrap();
-    let place =
-        Folder { path: folder.path().to_owned(), key: SessionKey::from([7; 32]), durability: Durability::Process };
+    let place = Folder {
+        path: folder.path().to_owned(),
+        key: SessionKey::from([7; 32]),
+        lengths: Lengths::default(),
+        durability: Durability::Process,
+    };
     let mut channel = SftpChannel::create(&place, 3, at)?;
     let mut lengths = chunks.iter().copied().cycle();
     let mut transfers = Vec::new();
