@@ -3,8 +3,12 @@
 //! A copy holds one unbroken stretch of a file. Bytes that would overwrite what is kept already, or that lie far from
 //! it, begin another copy: so nothing that went through can be overwritten by what comes later, and an absurd offset
 //! makes no absurd file. Bytes sent out of order inside the stretch find their place.
+//!
+//! What a copy costs later (its gaps read as zeros, which are hashed and sealed) is bounded by what went through: gaps are
+//! counted over a channel, and so are the copies that were begun anew. Who moves bytes here and there beyond that has
+//! them kept all the same, one behind the other as they came ([`Transfer::unplaced`]).
 
-use super::journal::{Journal, JournalReader, Mark};
+use super::journal::{Journal, JournalReader, Mark, REACH};
 use super::member::{Folder, create_folder, hex};
 use super::values::{Direction, MemberEntry, Transfer};
 use crate::error::RecordingError;
@@ -15,16 +19,25 @@ use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 
-/// How far ahead of the kept bytes the next may lie; clients have a few MiB under way at once.
-const REACH: u64 = 64 * 1024 * 1024;
+/// Gaps of all copies of a channel together, closed ones aside; one copy's are [`REACH`] at most. Clients have a few MiB
+/// under way at once.
+const GAPS: u64 = 4 * REACH;
 /// Gaps that are remembered before another copy begins.
 const MAX_STRETCHES: usize = 1024;
+/// Bytes that did not follow those before them, in one copy: each is remembered when it is read.
+const MAX_TURNS: u32 = 1 << 20;
+/// Copies of a channel that were begun anew, because bytes did not belong to the one before.
+const MAX_ANEW: u32 = 1024;
 
 /// Where a channel's copies go: `files/00003-0001`, in the order of their beginning.
 pub(super) struct Shelf {
     folder: Folder,
     channel: u32,
     count: u32,
+    /// Bytes that are missing in its copies, for now or for good.
+    gaps: u64,
+    /// Copies that were begun anew.
+    anew: u32,
     entries: Vec<MemberEntry>,
     /// Finished copies that a power cut could still take.
     unsynced: Vec<PathBuf>,
@@ -33,7 +46,7 @@ pub(super) struct Shelf {
 impl Shelf {
     /// The copies of one channel.
     pub(super) fn new(folder: &Folder, channel: u32) -> Self {
-        Self { folder: folder.clone(), channel, count: 0, entries: Vec::new(), unsynced: Vec::new() }
+        Self { folder: folder.clone(), channel, count: 0, gaps: 0, anew: 0, entries: Vec::new(), unsynced: Vec::new() }
     }
 
     /// The lines of the manifest for all finished copies.
@@ -96,6 +109,11 @@ pub(super) struct Moving {
     base: Option<u64>,
     /// What is kept, as `start → end` in offsets of the file; touching stretches are one.
     stretches: BTreeMap<u64, u64>,
+    /// Kept as it comes, wherever it belongs.
+    unplaced: bool,
+    /// Where the bytes ended that came last, and how often others did not follow them.
+    last: u64,
+    turns: u32,
     moved: u64,
     copy: Option<(String, Journal)>,
     /// The running hash while bytes come in order; `None` once they did not, and the copy is read at the end.
@@ -106,12 +124,20 @@ impl Moving {
     /// Nothing has moved yet.
     pub(super) fn new(subject: Subject, started: DateTime<Utc>) -> Self {
         let hash = Some(Context::new(&SHA256));
-        Self { subject, started, base: None, stretches: BTreeMap::new(), moved: 0, copy: None, hash }
+        let (base, stretches, copy) = (None, BTreeMap::new(), None);
+        Self { subject, started, base, stretches, unplaced: false, last: 0, turns: 0, moved: 0, copy, hash }
     }
 
     /// Nothing has moved yet, and the first byte will be that at `base`.
     pub(super) fn starting_at(subject: Subject, started: DateTime<Utc>, base: u64) -> Self {
         Self { base: Some(base), ..Self::new(subject, started) }
+    }
+
+    /// The same, for bytes that do not belong to the copy before: the file's next one.
+    pub(super) fn anew(subject: Subject, started: DateTime<Utc>, base: u64, shelf: &mut Shelf) -> Self {
+        let unplaced = shelf.anew >= MAX_ANEW;
+        shelf.anew = shelf.anew.saturating_add(1);
+        Self { unplaced, ..Self::starting_at(subject, started, base) }
     }
 
     /// One past the last byte kept; where it would begin, before any.
@@ -120,12 +146,15 @@ impl Moving {
     }
 
     /// Whether `length` bytes at `offset` belong to this stretch of the file.
-    pub(super) fn accepts(&self, offset: u64, length: u64) -> bool {
-        let Some(base) = self.base else { return true };
+    pub(super) fn accepts(&self, shelf: &Shelf, offset: u64, length: u64) -> bool {
+        let Some(base) = self.base.filter(|_| !self.unplaced) else { return true };
         let end = offset.saturating_add(length);
         let before = self.stretches.range(..end).next_back();
         let free = before.is_none_or(|(_, kept_to)| *kept_to <= offset);
-        base <= offset && offset <= self.end().saturating_add(REACH) && free && self.stretches.len() < MAX_STRETCHES
+        let gaps = self.end().saturating_sub(base).saturating_sub(self.moved);
+        let room = REACH.saturating_sub(gaps).min(GAPS.saturating_sub(shelf.gaps));
+        let near = base <= offset && offset.saturating_sub(self.end()) <= room;
+        near && free && self.stretches.len() < MAX_STRETCHES && self.turns < MAX_TURNS
     }
 
     /// Keeps bytes that [`Moving::accepts`] agreed to. When it returns, the kernel has them.
@@ -134,19 +163,28 @@ impl Moving {
             return Ok(());
         }
         let base = *self.base.get_or_insert(offset);
+        let position = if self.unplaced { self.moved } else { offset.saturating_sub(base) };
         if self.copy.is_none() {
             self.copy = Some(shelf.next()?);
         }
         if let Some((_, journal)) = &mut self.copy {
-            journal.write(offset.saturating_sub(base), bytes)?;
+            journal.write(position, bytes)?;
         }
-        let in_order = self.moved == offset.saturating_sub(base);
-        match (&mut self.hash, in_order) {
+        match (&mut self.hash, self.moved == position) {
             (Some(hash), true) => hash.update(bytes),
             _ => self.hash = None,
         }
-        self.moved += bytes.len() as u64;
-        self.remember(offset, offset.saturating_add(bytes.len() as u64));
+        let length = bytes.len() as u64;
+        self.moved += length;
+        if !self.unplaced {
+            match offset.checked_sub(self.end()) {
+                Some(gap) => shelf.gaps = shelf.gaps.saturating_add(gap),
+                None => shelf.gaps = shelf.gaps.saturating_sub(length),
+            }
+            let follows = std::mem::replace(&mut self.last, offset.saturating_add(length)) == offset;
+            self.turns = self.turns.saturating_add(u32::from(!follows));
+            self.remember(offset, offset.saturating_add(length));
+        }
         Ok(())
     }
 
@@ -179,11 +217,29 @@ impl Moving {
             offset: self.base.unwrap_or(0),
             size: self.moved,
             sha256,
-            complete: orderly && self.stretches.len() <= 1,
+            complete: orderly && self.stretches.len() <= 1 && !self.unplaced,
+            unplaced: self.unplaced,
             kept_copy,
             started: self.started,
             ended: at,
         })
+    }
+
+    /// Ends all of these, the ones behind a fault as well: what of them is kept stands in the manifest all the same.
+    pub(super) fn finish_all(
+        all: impl IntoIterator<Item = Self>,
+        shelf: &mut Shelf,
+        at: DateTime<Utc>,
+    ) -> (Vec<Transfer>, Result<(), RecordingError>) {
+        let (mut ended, mut outcome) = (Vec::new(), Ok(()));
+        for moving in all {
+            match moving.finish(shelf, at, false) {
+                Ok(transfer) => ended.push(transfer),
+                Err(fault) => outcome = outcome.and(Err(fault)),
+            }
+        }
+        let synced = shelf.sync();
+        (ended, outcome.and(synced))
     }
 
     fn remember(&mut self, mut start: u64, mut end: u64) {

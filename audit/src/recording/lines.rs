@@ -157,6 +157,12 @@ impl Lines {
     pub(super) fn member(&self) -> &Member {
         &self.member
     }
+
+    /// Nothing more can be written.
+    #[cfg(test)]
+    pub(super) fn tear(&mut self) {
+        self.member.tear();
+    }
 }
 
 /// The first line of a channel.

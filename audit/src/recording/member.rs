@@ -85,6 +85,12 @@ impl Member {
         self.journal.sync()
     }
 
+    /// As a failed write leaves it.
+    #[cfg(test)]
+    pub(super) fn tear(&mut self) {
+        self.journal.tear();
+    }
+
     /// The line of the manifest for what was written so far.
     pub(super) fn entry(&self) -> MemberEntry {
         let sha256 = hex(self.hash.clone().finish().as_ref());

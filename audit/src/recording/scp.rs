@@ -94,13 +94,11 @@ impl Scp {
         }
     }
 
-    /// The channel closed: what is under way is incomplete.
-    pub(super) fn close(&mut self, at: DateTime<Utc>) -> Result<Vec<Transfer>, RecordingError> {
+    /// The channel closed: what is under way is incomplete. Returns it, and the first fault.
+    pub(super) fn close(&mut self, at: DateTime<Utc>) -> (Vec<Transfer>, Result<(), RecordingError>) {
         let ending = std::mem::take(&mut self.ending).into_iter().map(|(moving, _)| moving);
         let open = ending.chain(self.current.take().map(|current| current.moving)).collect::<Vec<_>>();
-        let ended = open.into_iter().map(|moving| moving.finish(&mut self.shelf, at, false)).collect();
-        self.shelf.sync()?;
-        ended
+        Moving::finish_all(open, &mut self.shelf, at)
     }
 
     /// The lines of the manifest for the kept copies.

@@ -86,19 +86,15 @@ impl ExecStream {
         self.lines.add(at, Entry::Exit { status: status.clone() })
     }
 
-    /// The channel closed; files that were still moving are incomplete.
+    /// The channel closed; files that were still moving are incomplete. Whatever fails, the rest is done: a copy that was
+    /// kept must stand in the manifest.
     pub(super) fn close(&mut self, at: DateTime<Utc>, last: Entry) -> Result<Vec<Transfer>, RecordingError> {
-        self.list_bytes()?;
-        let ended = match &mut self.scp {
-            Some(scp) => scp.close(at)?,
-            None => Vec::new(),
-        };
-        let ended = self.list(at, Ok(ended))?;
-        self.lines.add(at, last)?;
-        for member in self.members() {
-            member.sync()?;
-        }
-        Ok(ended)
+        let listed = self.list_bytes();
+        let (ended, closed) = self.scp.as_mut().map_or_else(|| (Vec::new(), Ok(())), |scp| scp.close(at));
+        let ended = self.list(at, Ok(ended));
+        let told = self.lines.add(at, last);
+        let synced = self.members().map(Member::sync).fold(Ok(()), Result::and);
+        listed.and(closed).and(ended).and_then(|ended| told.and(synced).map(|()| ended))
     }
 
     /// The lines of the manifest.
@@ -159,5 +155,29 @@ impl ExecStream {
             self.lines.add(at, Entry::Transfer(transfer.clone()))?;
         }
         Ok(ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::super::{Durability, Lengths, SessionKey};
+    use super::*;
+
+    /// A disk that fails at the end takes no copy out of the manifest.
+    #[test]
+    fn what_was_kept_stands_in_the_manifest_though_the_last_lines_fail() {
+        let root = tempfile::tempdir().unwrap();
+        let (path, key, durability) = (root.path().to_owned(), SessionKey::from([7; 32]), Durability::Process);
+        let folder = Folder { path, key, lengths: Lengths::default(), durability };
+        let at = DateTime::from_timestamp_micros(1_800_000_000_000_000).unwrap();
+        let mut stream = ExecStream::create(&folder, 2, "scp -t /tmp/fw.bin", at).unwrap();
+        stream.device_sent(at, Output::Stdout, b"\0").unwrap();
+        stream.person_sent(at, b"C0644 5 fw.bin\nhel").unwrap();
+        stream.lines.tear();
+        let last = Entry::Close { reason: None, bytes_to_device: 0, bytes_from_device: 0 };
+        stream.close(at, last).unwrap_err();
+        let kept = stream.entries().into_iter().find(|entry| entry.name == "files/00002-0001").unwrap();
+        assert_eq!(kept.size, 3);
     }
 }

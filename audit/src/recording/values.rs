@@ -140,6 +140,10 @@ pub struct Transfer {
     /// a download reached the end of the file (the device said so, or had stated this size). A resumed transfer can be
     /// complete: `offset` says where it began.
     pub complete: bool,
+    /// Its copy holds the bytes in the order in which they came, and not where they belong: too much of the channel had
+    /// been moved here and there before. So are they hashed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unplaced: bool,
     /// The member of the recording that holds the bytes; `None` when there were none.
     pub kept_copy: Option<String>,
     /// When the file was opened, or the part began.
@@ -234,4 +238,9 @@ pub struct Summary {
     pub manifest_sha256: String,
     /// Bytes of all members together.
     pub size: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(value: &bool) -> bool {
+    !value
 }

@@ -32,7 +32,10 @@ mod write;
 
 pub use key::SessionKey;
 pub(crate) use parts::parts_of;
+pub(crate) use places::REACH;
 pub(crate) use read::{JournalReader, Mark, size};
+#[cfg(test)]
+pub(crate) use tests::heads;
 pub(crate) use write::{Journal, Lengths, Written, journal_of};
 
 use crate::error::RecordingError;

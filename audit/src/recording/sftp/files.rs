@@ -135,10 +135,11 @@ impl Files {
         let Some(file) = self.files.get_mut(&key) else {
             return Err(malformed("data of a file that is closed"));
         };
-        if file.slot(leg).as_ref().is_some_and(|moving| moving.accepts(offset, length)) {
+        if file.slot(leg).as_ref().is_some_and(|moving| moving.accepts(&self.shelf, offset, length)) {
             return Ok(Vec::new());
         }
-        let fresh = Moving::starting_at(subject(&file.path, leg), at, offset);
+        let subject = subject(&file.path, leg);
+        let fresh = Moving::anew(subject, at, offset, &mut self.shelf);
         let before = file.slot(leg).replace(fresh);
         before.map(|moving| moving.finish(&mut self.shelf, at, false)).into_iter().collect()
     }
@@ -194,16 +195,12 @@ impl Files {
         self.end_if_settled(at, key)
     }
 
-    /// The channel closed.
-    pub(super) fn close_all(&mut self, at: DateTime<Utc>) -> Result<Vec<Transfer>, RecordingError> {
-        let mut ended = Vec::new();
+    /// The channel closed. Returns what ended by that, and the first fault.
+    pub(super) fn close_all(&mut self, at: DateTime<Utc>) -> (Vec<Transfer>, Result<(), RecordingError>) {
         let mut open = self.files.drain().collect::<Vec<_>>();
         open.sort_by_key(|(key, _)| key.0);
-        for moving in open.into_iter().flat_map(|(_, file)| [file.read, file.write]).flatten() {
-            ended.push(moving.finish(&mut self.shelf, at, false)?);
-        }
-        self.shelf.sync()?;
-        Ok(ended)
+        let moving = open.into_iter().flat_map(|(_, file)| [file.read, file.write]).flatten();
+        Moving::finish_all(moving, &mut self.shelf, at)
     }
 
     fn by_handle(&mut self, handle: &[u8]) -> Option<(FileKey, &mut OpenFile)> {

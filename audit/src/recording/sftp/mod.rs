@@ -114,11 +114,13 @@ impl SftpChannel {
 
     /// The channel closed; files that are still open are incomplete.
     pub(super) fn close(&mut self, at: DateTime<Utc>, last: Entry) -> Result<Vec<Transfer>, RecordingError> {
-        self.dialogue.ended.extend(self.dialogue.files.close_all(at)?);
-        let ended = self.dialogue.take_ended(at)?;
-        self.dialogue.lines.add(at, last)?;
-        self.dialogue.lines.member().sync()?;
-        Ok(ended)
+        let (ended, closed) = self.dialogue.files.close_all(at);
+        self.dialogue.ended.extend(ended);
+        let ended = self.dialogue.take_ended(at);
+        // Whatever failed, what can still be told is told.
+        let told = self.dialogue.lines.add(at, last);
+        let synced = self.dialogue.lines.member().sync();
+        closed.and(ended).and_then(|ended| told.and(synced).map(|()| ended))
     }
 
     /// The lines of the manifest.

@@ -309,6 +309,78 @@ fn what_cannot_be_paired_is_refused() {
     }
 }
 
+/// One byte here and one there would cost what lies between them.
+fn scattered(count: u64, apart: u64) -> Dialogue {
+    let mut dialogue = vec![open(1, "/a", 2), handle(1, "h")];
+    for number in 0..count {
+        let id = u32::try_from(number).unwrap() + 2;
+        dialogue.extend([write(id, "h", number * apart, &[b'a' + (number % 26) as u8]), status(id, 0)]);
+    }
+    dialogue.extend([close(1, "h"), status(1, 0)]);
+    dialogue
+}
+
+#[test]
+fn what_gaps_and_copies_cost_is_bounded_and_no_byte_is_lost() {
+    const MIB: u64 = 1 << 20;
+    let at = DateTime::from_timestamp_micros(1_800_000_000_000_000).unwrap();
+    for apart in [2, 5 * MIB, 64 * MIB, 70 * MIB] {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, key, durability) = (folder.path().to_owned(), SessionKey::from([7; 32]), Durability::Process);
+        let place = Folder { path, key, lengths: Lengths::default(), durability };
+        let mut channel = SftpChannel::create(&place, 3, at).unwrap();
+        let mut transfers = Vec::new();
+        for (side, bytes) in scattered(3000, apart) {
+            transfers.extend(match side {
+                Client => channel.person_sent(at, &bytes).unwrap(),
+                Server => channel.device_sent(at, &bytes).unwrap(),
+            });
+        }
+        let copies = channel.entries().split_off(1);
+        let kept: u64 = copies.iter().map(|copy| copy.size).sum();
+        assert!(kept <= 3000 + 256 * MIB, "{kept} bytes are kept of 3000, {apart} apart");
+        assert!(copies.len() <= 1026, "{} copies", copies.len());
+        assert_eq!(transfers.iter().map(|transfer| transfer.size).sum::<u64>(), 3000);
+        assert!(transfers.iter().all(|transfer| !transfer.complete || transfers.len() == 1), "{apart}");
+        if let Some(last) = transfers.last().filter(|last| last.unplaced) {
+            let bytes = place.read(last.kept_copy.as_ref().unwrap());
+            let from = 3000 - bytes.len() as u64;
+            assert!(bytes == (from..3000).map(|number| b'a' + (number % 26) as u8).collect::<Vec<_>>());
+            assert_eq!(last.sha256, sha256(&bytes));
+        } else {
+            assert!(apart < 64 * MIB, "{apart}");
+        }
+        // No two frames of a journal are encrypted alike.
+        for copy in copies {
+            let heads = crate::recording::journal::heads(&crate::recording::journal::path_of(&place.path, &copy.name));
+            let distinct = heads.iter().collect::<std::collections::HashSet<_>>();
+            assert_eq!(distinct.len(), heads.len(), "{}", copy.name);
+        }
+    }
+}
+
+/// Windows of some MiB in any order, as WinSCP, psftp and `sftp -R 256` have them under way.
+#[test]
+fn what_clients_do_out_of_order_is_one_whole_copy() {
+    let block = 32 * 1024_u64;
+    let mut dialogue = vec![open(1, "/a", 2), handle(1, "h")];
+    let mut expected = Vec::new();
+    for window in 0..4_u64 {
+        for turn in 0..256_u64 {
+            // Backwards in every second window.
+            let number = window * 256 + if window % 2 == 0 { (turn * 97) % 256 } else { 255 - turn };
+            let id = u32::try_from(window * 256 + turn).unwrap() + 2;
+            dialogue.push(write(id, "h", number * block, &vec![(number % 251) as u8; 32 * 1024]));
+            dialogue.push(status(id, 0));
+        }
+        expected.extend((window * 256..window * 256 + 256).flat_map(|number| vec![(number % 251) as u8; 32 * 1024]));
+    }
+    dialogue.extend([close(1, "h"), status(1, 0)]);
+    let played = whole(&dialogue);
+    assert_eq!(played.transfers.len(), 1);
+    assert!(played.transfers[0].complete && played.copies == [Some(expected)]);
+}
+
 proptest! {
     #[test]
     fn any_split_tells_the_same(chunks in prop::collection::vec(1_usize..40, 1..20)) {
