@@ -2,7 +2,7 @@
 
 use super::cast::Cast;
 use super::forward::ForwardChannel;
-use super::lines::Entry;
+use super::lines::{Entry, MOST_COMMAND, MOST_NAME, MOST_TEXT, shortened};
 use super::member::Folder;
 use super::sftp::SftpChannel;
 use super::stream::ExecStream;
@@ -36,8 +36,10 @@ impl Channel {
         terminal: &Terminal,
         at: DateTime<Utc>,
     ) -> Result<Self, RecordingError> {
-        let writer = Writer::Terminal(Box::new(Cast::create(folder, channel, terminal, at)?));
-        Ok(Self::new(channel, ChannelKind::Terminal, terminal.command.clone(), at, writer))
+        let command = terminal.command.as_deref().map(|command| shortened(command, MOST_COMMAND));
+        let terminal = Terminal { term: shortened(&terminal.term, MOST_NAME), command, ..*terminal };
+        let writer = Writer::Terminal(Box::new(Cast::create(folder, channel, &terminal, at)?));
+        Ok(Self::new(channel, ChannelKind::Terminal, terminal.command, at, writer))
     }
 
     /// A command without one.
@@ -48,7 +50,7 @@ impl Channel {
         at: DateTime<Utc>,
     ) -> Result<Self, RecordingError> {
         let writer = Writer::Exec(Box::new(ExecStream::create(folder, channel, &command, at)?));
-        Ok(Self::new(channel, ChannelKind::Exec, Some(command), at, writer))
+        Ok(Self::new(channel, ChannelKind::Exec, Some(shortened(&command, MOST_COMMAND)), at, writer))
     }
 
     /// The SFTP subsystem.
@@ -64,7 +66,8 @@ impl Channel {
         forward: &Forward,
         at: DateTime<Utc>,
     ) -> Result<Self, RecordingError> {
-        let writer = Writer::Forward(Box::new(ForwardChannel::create(folder, channel, forward, at)?));
+        let forward = Forward { destination: shortened(&forward.destination, MOST_NAME), ..forward.clone() };
+        let writer = Writer::Forward(Box::new(ForwardChannel::create(folder, channel, &forward, at)?));
         let destination = format!("{}:{}", forward.destination, forward.destination_port);
         Ok(Self::new(channel, ChannelKind::Forward, Some(destination), at, writer))
     }
@@ -94,13 +97,16 @@ impl Channel {
     ) -> Result<(), RecordingError> {
         self.check()?;
         let ended = match (&mut self.writer, output) {
-            (Writer::Terminal(cast), _) => cast.output(at, bytes).map(|()| Vec::new()),
+            (Writer::Terminal(cast), _) => {
+                let mut parts = bytes.chunks(MOST_TEXT);
+                parts.try_for_each(|part| cast.output(at, part)).map(|()| Vec::new())
+            }
             (Writer::Exec(stream), output) => stream.device_sent(at, output, bytes),
             (Writer::Sftp(sftp), Output::Stdout) => sftp.device_sent(at, bytes),
             (Writer::Sftp(sftp), Output::Stderr) => {
                 // No SFTP, but it is shown, so it is kept.
-                let text = String::from_utf8_lossy(bytes).into_owned();
-                sftp.note(at, Entry::Stderr { text }).map(|()| Vec::new())
+                let mut parts = bytes.chunks(MOST_TEXT).map(|part| String::from_utf8_lossy(part).into_owned());
+                parts.try_for_each(|text| sftp.note(at, Entry::Stderr { text })).map(|()| Vec::new())
             }
             (Writer::Forward(forward), _) => forward.device_sent(at, bytes).map(|()| Vec::new()),
         };
@@ -145,6 +151,10 @@ impl Channel {
     /// The command ended.
     pub(super) fn exit(&mut self, at: DateTime<Utc>, status: ExitStatus) -> Result<(), RecordingError> {
         self.check()?;
+        let status = match status {
+            ExitStatus::Signal(name) => ExitStatus::Signal(shortened(&name, MOST_NAME)),
+            code @ ExitStatus::Code(_) => code,
+        };
         match &mut self.writer {
             Writer::Terminal(cast) => cast.exit(at, &status)?,
             Writer::Exec(stream) => stream.exit(at, &status)?,
@@ -219,5 +229,54 @@ impl Channel {
                 Err(error)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    use super::super::journal::{heads, path_of};
+    use super::super::{Durability, Lengths, SessionKey};
+    use super::*;
+
+    /// Whatever a peer says, each line is in one frame: half a line would be lost, or hold up its sealing.
+    #[test]
+    fn no_line_spans_two_frames() {
+        let root = tempfile::tempdir().unwrap();
+        let (path, key, durability) = (root.path().to_owned(), SessionKey::from([7; 32]), Durability::Process);
+        let folder = Folder { path, key, lengths: Lengths::default(), durability };
+        let at = DateTime::from_timestamp_micros(1_800_000_000_000_000).unwrap();
+        let (hostile, long) = (vec![1_u8; 300_000], "\u{1}".repeat(300_000));
+        let terminal = Terminal { cols: 80, rows: 24, term: long.clone(), command: Some(long.clone()) };
+        let mut channels = [
+            Channel::terminal(&folder, 1, &terminal, at).unwrap(),
+            Channel::exec(&folder, 2, long.clone(), at).unwrap(),
+            Channel::sftp(&folder, 3, at).unwrap(),
+        ];
+        let extended = [&[200, 0, 0, 0, 1][..], &200_000_u32.to_be_bytes(), &hostile[..200_000]].concat();
+        let packet = [&u32::try_from(extended.len()).unwrap().to_be_bytes()[..], &extended].concat();
+        channels[2].person_sent(at, &packet).unwrap();
+        channels[2].device_sent(at, Output::Stderr, &hostile).unwrap();
+        // Each byte of it is no UTF-8 as well, which takes a second line.
+        let broken: Vec<u8> =
+            hostile.iter().enumerate().map(|(at, byte)| if at % 9 == 0 { 0xff } else { *byte }).collect();
+        channels[0].device_sent(at, Output::Stdout, &broken).unwrap();
+        for channel in &mut channels {
+            channel.exit(at, ExitStatus::Signal(long.clone())).unwrap();
+            channel.close(at, None).unwrap();
+        }
+        for name in ["00001.cast", "00002.exec.jsonl", "00003.sftp.jsonl"] {
+            let text = folder.read(name);
+            let frames = heads(&path_of(&folder.path, name));
+            assert!(frames.len() > 1, "{name}: {frames:?}");
+            for (position, length) in frames {
+                let end = usize::try_from(position).unwrap() + length as usize;
+                assert_eq!(text.get(end - 1), Some(&b'\n'), "{name}: a frame ends inside a line at {end}");
+            }
+        }
+        let cast = String::from_utf8(folder.read("00001.cast")).unwrap();
+        assert!(cast.contains("… [cut: 300000 bytes, SHA-256 "));
+        let shown = cast.lines().filter(|line| line.contains("\"o\"")).map(|line| line.matches("\\u0001").count());
+        assert_eq!(shown.sum::<usize>(), broken.iter().filter(|byte| **byte == 1).count(), "what was shown is whole");
     }
 }

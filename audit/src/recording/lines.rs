@@ -123,6 +123,13 @@ pub struct Request {
     pub detail: Option<String>,
 }
 
+/// The longest command that is kept whole; Linux starts none that is longer.
+pub(super) const MOST_COMMAND: usize = 128 << 10;
+/// The longest name that is: of a request, a signal, a terminal, a host.
+pub(super) const MOST_NAME: usize = 256;
+/// Bytes of a peer's that become one line at most.
+pub(super) const MOST_TEXT: usize = 64 << 10;
+
 /// The writer of such a member.
 pub(super) struct Lines {
     path: PathBuf,
@@ -176,4 +183,15 @@ pub(super) fn text_of(bytes: &[u8]) -> (String, Option<String>) {
         Ok(text) => (text.to_owned(), None),
         Err(_) => (String::from_utf8_lossy(bytes).into_owned(), Some(super::member::hex(bytes))),
     }
+}
+
+/// A text of a peer's, in at most some `most` bytes: what a line says must fit a frame of the journal, so that no crash
+/// leaves half of it, and JSON takes six bytes for a control character. What was cut off is told of by size and hash.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let sha256 = super::sha256_of(text.as_bytes());
+    let kept = text.get(..text.floor_char_boundary(most)).unwrap_or_default();
+    format!("{kept}… [cut: {} bytes, SHA-256 {sha256}]", text.len())
 }

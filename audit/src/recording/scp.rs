@@ -6,7 +6,7 @@
 //! same, so that every transfer of a session is found, hashed and later purged in one way.
 
 use super::kept::{Moving, Shelf, Subject};
-use super::lines::text_of;
+use super::lines::{MOST_COMMAND, shortened, text_of};
 use super::member::Folder;
 use super::scp_command::ScpCommand;
 use super::values::{Direction, MemberEntry, Transfer};
@@ -180,6 +180,7 @@ impl Scp {
         let (name, exact) = text_of(name);
         let (path, whole) = self.command.path_of(&self.folders, &name);
         let name = (!whole).then_some(name);
+        let path = shortened(&path, MOST_COMMAND);
         let subject = Subject { path, path_hex: exact, name, direction: self.command.direction };
         self.current = Some(Current { moving: Moving::new(subject, at), at: 0 });
         self.source = if size == 0 { Source::Status } else { Source::Data(size) };

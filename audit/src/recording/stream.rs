@@ -2,7 +2,7 @@
 //!
 //! The bytes are members of their own, never text in JSON; the `.exec.jsonl` beside them tells when they came.
 
-use super::lines::{Entry, Lines, Stream, opening};
+use super::lines::{Entry, Lines, MOST_COMMAND, Stream, opening, shortened};
 use super::member::{Folder, Member};
 use super::scp::Scp;
 use super::scp_command::ScpCommand;
@@ -34,7 +34,7 @@ impl ExecStream {
         command: &str,
         at: DateTime<Utc>,
     ) -> Result<Self, RecordingError> {
-        let open = opening(channel, ChannelKind::Exec, Some(command.to_owned()), None);
+        let open = opening(channel, ChannelKind::Exec, Some(shortened(command, MOST_COMMAND)), None);
         let lines = Lines::create(folder, format!("{channel:05}.exec.jsonl"), "command, times of its bytes", at, open)?;
         let scp = ScpCommand::parse(command).map(|command| Scp::new(command, folder, channel));
         let folder = folder.clone();

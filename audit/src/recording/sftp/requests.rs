@@ -4,7 +4,7 @@
 
 use super::frames::{Fields, malformed};
 use crate::error::RecordingError;
-use crate::recording::lines::{Request, text_of};
+use crate::recording::lines::{MOST_NAME, Request, shortened, text_of};
 use std::borrow::Cow;
 
 pub(super) const INIT: u8 = 1;
@@ -95,7 +95,7 @@ pub(super) fn read<'a>(
             (Asked::Other, Some(with_second(with_path(line(&name), from), to)))
         }
         200 => {
-            let name = text_of(fields.string()?).0;
+            let name = shortened(&text_of(fields.string()?).0, MOST_NAME);
             (Asked::Other, Some(extended(line(&name), &mut fields, named)?))
         }
         _ => (Asked::Other, Some(line(&name))),
