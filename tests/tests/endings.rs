@@ -121,6 +121,30 @@ fn emergency_access_opens_at_once_and_ends_with_its_refusal(database: Database) 
     Ok(())
 }
 
+/// Beside a stream the gateway's own words stand on standard error, where the device's could stand as well.
+#[test]
+fn what_is_told_beside_a_stream_is_on_record_as_the_gateways() -> Result<()> {
+    let hospital = Hospital::open(Database::Sqlite)?;
+    let certificate = hospital.sign_in()?;
+    let mut ssh = hospital.workstation.prepared("ssh", &hospital.user(), hospital.carried(&certificate))?;
+    ssh.args(["-T", "gate", "echo reached; sleep 60"]);
+    let mut child = ssh.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let said = Transcript::of(child.stderr.take().context("no standard error")?);
+    let shown = Transcript::of(child.stdout.take().context("no standard output")?);
+    let mut client = Running::new(child);
+    shown.wait_for("reached", PATIENCE)?;
+    let session = hospital.await_session(|session| session.closed.is_none())?;
+    hospital.gateway.act(&hospital.approver, &["session", "cut", &session.id, "--reason", "seen on the camera"])?;
+    client.end_within(PATIENCE).context("the command goes on")?;
+    let said = said.wait_end(PATIENCE)?;
+    ensure!(said.contains("cut this session off"), "it was told: {said:?}");
+    let session = hospital.closed_session()?;
+    let lines = fs::read_to_string(hospital.member(&session, ".exec.jsonl")?)?;
+    let noted = lines.lines().any(|line| line.contains(r#""event":"notice""#) && line.contains("cut this session off"));
+    ensure!(noted, "it is not on record that this was told: {lines}");
+    Ok(())
+}
+
 #[test]
 fn who_only_forwards_is_told_why_it_ends() -> Result<()> {
     let hospital = Hospital::open(Database::Sqlite)?;

@@ -81,14 +81,14 @@ pub enum Outcome {
 }
 
 impl Screen {
-    /// Shows lines of the gateway's own, and gives up when the person does not read: on a terminal as output, on
-    /// record; beside a stream on standard error.
+    /// Shows lines of the gateway's own, which are on record as such, and gives up when the person does not read: on a
+    /// terminal as output, beside a stream on standard error.
     pub async fn tell(&self, tap: &Tap, text: &str) {
         let shown = Bytes::from(format!("\r\n{text}\r\n"));
         let told = async {
+            // The reason why recording failed is told although it cannot be recorded.
+            tap.notice(&String::from_utf8_lossy(&shown)).await.ok();
             if self.terminal {
-                // The reason why recording failed is told although it cannot be recorded.
-                tap.notice(&String::from_utf8_lossy(&shown)).await.ok();
                 self.write.data_bytes(shown.clone()).await
             } else {
                 self.write.extended_data_bytes(1, shown.clone()).await
