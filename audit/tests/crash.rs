@@ -9,6 +9,7 @@ use sekimori_audit::error::RecordingError;
 use sekimori_audit::keys::{self, Identities};
 use sekimori_audit::recording::{Limits, Output, Recordings};
 use sekimori_audit::replay::{self, CastReader, Happening, Source, export};
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -107,7 +108,9 @@ fn recorded_bytes(mut reader: CastReader) -> Vec<u8> {
 async fn fill_the_disk(root: &Path) {
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(root).status().unwrap();
     assert!(mounted.success(), "cannot mount a tmpfs: run the tests where user namespaces are allowed, or as root");
-    let recording = started(root).await;
+    let filler = root.join("filler");
+    std::fs::write(&filler, vec![0; 512 * 1024]).unwrap();
+    let recording = started(&root.join("recordings")).await;
     let failed = recording.failed();
     let terminal = recording.terminal(1, shell()).await.unwrap();
     let exec = recording.stream(2, "cat".to_owned()).await.unwrap();
@@ -124,11 +127,32 @@ async fn fill_the_disk(root: &Path) {
     let other = terminal.from_device(Output::Stdout, &bytes("more"));
     assert!(matches!(other, Err(RecordingError::Failed(_))), "every tap refuses: {other:?}");
     assert!(matches!(recording.sftp(3).await, Err(RecordingError::Failed(_))));
+    // Room again brings nothing back: bytes may already be encrypted under the place that others would take.
+    std::fs::remove_file(&filler).unwrap();
+    assert!(matches!(exec.from_device(Output::Stdout, &chunk), Err(RecordingError::Failed(_))));
     // What did not fit is cut off again, so that there is room to say what became of it, and all that counts is whole.
     let summary = recording.finish(end()).await.unwrap();
     assert!(summary.manifest.failure.unwrap().contains("No space left"));
     assert!(export(&recording, std::io::sink()).unwrap().verified);
     assert!(!recording.folder().join("manifest.json.journal.partial").exists());
+    for entry in std::fs::read_dir(recording.folder()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "journal") {
+            no_nonce_twice(&path);
+        }
+    }
+}
+
+/// The head of each frame is its nonce; the file ends where its last frame does.
+fn no_nonce_twice(journal: &Path) {
+    let stored = std::fs::read(journal).unwrap();
+    let (mut rest, mut seen) = (stored.get(8..).unwrap_or_default(), HashSet::new());
+    while let Some((head, behind)) = rest.split_at_checked(12) {
+        assert!(seen.insert(head), "{}: a nonce is used twice", journal.display());
+        let length = u32::from_be_bytes(head.get(8..).unwrap().try_into().unwrap());
+        rest = behind.get(usize::try_from(length).unwrap() + 16..).unwrap();
+    }
+    assert!(rest.is_empty(), "{}", journal.display());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a power cut leaves of a recording: files that are longer than what reached the disk, with zeros or something
 //! older in them. They are sealed without a key, and everything before the tear reads.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 #[expect(dead_code, reason = "other tests use the rest")]
 mod common;
@@ -14,6 +14,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 async fn begun(made: &Made, root: &Path) -> Recording {
     let limits = Limits { reserve_bytes: 0, ..Limits::default() };
@@ -119,4 +120,44 @@ async fn a_frame_that_others_follow_was_altered_wherever_the_pieces_begin() {
         assert!(fault.contains("was altered") || fault.contains("ends too early"), "frame {frame}: {fault}");
         assert!(fault.contains("00002.stdout"), "it is named: {fault}");
     }
+}
+
+/// The script for an outsider: what opens is written, and then it says what did not.
+#[tokio::test]
+async fn the_script_writes_what_opens_and_says_what_was_torn_or_altered() {
+    let root = tempfile::tempdir().unwrap();
+    let recording = begun(&keys::make(), root.path()).await;
+    let exec = recording.stream(1, "cat".to_owned()).await.unwrap();
+    for part in ["one ", "two ", "three"] {
+        exec.from_device(Output::Stdout, &bytes(part)).unwrap();
+    }
+    let (key, out, path) = (root.path().join("key"), root.path().join("out"), root.path().join("00001.stdout.journal"));
+    std::fs::write(&key, recording.key().bytes()).unwrap();
+    let whole = std::fs::read(journal(recording.folder(), "00001.stdout")).unwrap();
+    let read = |stored: &[u8]| {
+        std::fs::write(&path, stored).unwrap();
+        let _ = std::fs::remove_file(&out);
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut python = Command::new(workspace.join("target/clients/venv/bin/python"));
+        python.arg(workspace.join("tests/verifiers/open_journal.py")).arg(&key).arg("00001.stdout");
+        let told = python.arg(&out).arg(&path).output().expect("python is missing: sh tests/setup.sh");
+        let said = String::from_utf8_lossy(&told.stderr).into_owned();
+        (told.status.code(), String::from_utf8(std::fs::read(&out).unwrap()).unwrap(), said)
+    };
+    assert_eq!(read(&whole), (Some(0), "one two three".to_owned(), String::new()));
+    assert_eq!(read(&[&whole[..], &[0; 900]].concat()), (Some(0), "one two three".to_owned(), String::new()));
+    let last = whole.len() - 33;
+    let torn = [whole.get(..last + 12).unwrap(), &[0; 21]].concat();
+    for stored in [torn, [&whole[..], &[0xa5; 900]].concat()] {
+        let (code, text, said) = read(&stored);
+        let expected = if stored.len() == whole.len() { "one two " } else { "one two three" };
+        assert!(code == Some(0) && text == expected && said.contains("torn"), "{code:?} {text} {said}");
+    }
+    let mut altered = whole.clone();
+    *altered.get_mut(last - 1).unwrap() ^= 1;
+    let (code, text, said) = read(&altered);
+    assert!(
+        code == Some(1) && text == "one \0\0\0\0three" && said.contains("the frame at 40 was altered"),
+        "{text} {said}"
+    );
 }

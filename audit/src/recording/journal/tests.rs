@@ -150,6 +150,23 @@ fn a_gap_between_two_parts_is_read_by_one_of_them() {
     }
 }
 
+#[test]
+fn what_is_sealed_already_is_in_no_part() {
+    let bed = Bed::new(STREAM);
+    let bytes: Vec<u8> = (0..100_u8).collect();
+    let frames: Vec<_> = bytes.chunks(10).enumerate().map(|(number, part)| (number as u64 * 10, part)).collect();
+    bed.written(&frames);
+    let mut parts = Vec::new();
+    parts_of(&bed.path(), 75, 60, |part| {
+        parts.push((part.start, part.end, part.bytes.len()));
+        Ok(())
+    })
+    .unwrap();
+    // The frame that holds the byte 75 is there whole.
+    let frame = HEAD + 10 + TAG;
+    assert_eq!(parts, [(75, 90, MAGIC.len() + 2 * frame), (90, 100, MAGIC.len() + frame)]);
+}
+
 /// While a disk makes up its mind a frame is there whole. If it then says no, nobody may have taken it.
 #[test]
 fn what_was_not_acknowledged_is_not_read() {
