@@ -10,6 +10,7 @@ mod demo;
 mod gate;
 mod people;
 mod publish;
+mod registry;
 mod retention;
 mod room;
 mod sandbox;

@@ -1,7 +1,10 @@
 // Looks at pages of the console with a real browser: signs in by the keyboard, opens each page in both languages, wide,
 // narrow and dark, lets axe-core judge it, sees whether anything sticks out, and takes its picture where a folder is named.
 //
-//   node look.mjs NODE_MODULES <PLAN     {url, shots, people: [{id, password, code, pages: [[name, path], …]}]}
+// A page with steps is filled in by the keyboard and sent before it is looked at.
+//
+//   node look.mjs NODE_MODULES <PLAN     {url, shots, people: [{id, password, code, pages: [[name, path, steps?], …]}]}
+//   steps: [selector, text] types, [selector, text, "set"] sets what nobody types, ["Enter" or a button, status] sends
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 
@@ -17,6 +20,8 @@ const ways = [
   { name: "dark", viewport: { width: 1280, height: 900 }, colorScheme: "dark" },
 ];
 const report = { looked: 0, faults: [], slowest: 0, largest: 0 };
+// What is sent on purpose to be refused is an error to the browser.
+let sending = false;
 const fault = (where, what) => report.faults.push(`${where}: ${what}`);
 
 // The authority is trusted by the tests that use curl; here only what is shown matters. Root has no user namespaces.
@@ -34,10 +39,12 @@ try {
         const page = await context.newPage();
         // A browser tells of a page that is not there as of an error; whether that was to be is looked at below.
         page.on("console", (message) => {
-          if (message.type() === "error" && !page.url().endsWith("/no-such-page")) fault(page.url(), message.text());
+          const meant = page.url().endsWith("/no-such-page") || sending;
+          if (message.type() === "error" && !meant) fault(page.url(), message.text());
         });
-        for (const [name, path] of person.pages) {
-          await look(page, `${name}-${language}-${way.name}`, path, way);
+        for (const [name, path, steps] of person.pages) {
+          await look(page, `${name}-${language}-${way.name}`, path, way, steps ?? []);
+          sending = false;
         }
         await context.close();
       }
@@ -63,7 +70,27 @@ async function signIn(person) {
   return state;
 }
 
-async function look(page, where, path, way) {
+async function take(page, where, [selector, value, how]) {
+  if (how === "set") {
+    await page.locator(selector).evaluate((field, text) => (field.value = text), value);
+  } else if (typeof value === "string") {
+    // By the keyboard, in place of what is there.
+    await page.focus(selector);
+    await page.keyboard.press("Control+A");
+    await page.keyboard.type(value);
+  } else {
+    sending = true;
+    const press = async () => {
+      const button = selector === "Enter" ? "form.card button.primary" : selector;
+      await page.focus(button);
+      await page.keyboard.press("Enter");
+    };
+    const [response] = await Promise.all([page.waitForNavigation(), press()]);
+    if (response.status() !== value) fault(where, `it was answered with ${response.status()} in place of ${value}`);
+  }
+}
+
+async function look(page, where, path, way, steps) {
   const began = performance.now();
   const response = await page.goto(plan.url + path);
   report.slowest = Math.max(report.slowest, Math.round(performance.now() - began));
@@ -71,6 +98,7 @@ async function look(page, where, path, way) {
   report.looked += 1;
   const wanted = path === "/no-such-page" ? 404 : 200;
   if (response.status() !== wanted) fault(where, `${path} answered ${response.status()}`);
+  for (const step of steps) await take(page, where, step);
   // Through the debugger: the page's own policy lets no script in.
   await page.evaluate(axe);
   const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));

@@ -86,7 +86,7 @@ pub fn look_at_the_console(hospital: &Hospital, shots: Option<&Path>) -> Result<
             page("h-missing", "/no-such-page"),
         ]),
     )?;
-    let desk = somebody(hospital, "administrator", json!([page("a-sign-ins", "/sign-ins")]))?;
+    let desk = somebody(hospital, "administrator", Value::Array(desk_pages()))?;
     let nobody = json!({ "pages": [page("n-sign-in", "/sign-in")] });
     let plan =
         json!({ "url": hospital.gateway.demo.console.url, "shots": shots, "people": [nobody, vendor, hall, desk] });
@@ -94,6 +94,29 @@ pub fn look_at_the_console(hospital: &Hospital, shots: Option<&Path>) -> Result<
     node.arg(here.join("browser/look.mjs")).arg(modules);
     let output = run(&mut node, Input::Bytes(plan.to_string().into_bytes()), Duration::from_secs(220))?.success()?;
     serde_json::from_slice(&output.stdout).context("the browser's report")
+}
+
+/// The administrator's pages and forms; some are filled in and sent first, as a third entry says (see `look.mjs`).
+fn desk_pages() -> Vec<Value> {
+    let (vendor, person, device) = (crate::VENDOR, crate::ENGINEER, DEVICE);
+    let flawed =
+        json!([["#f-id", "Bad ID"], ["#f-name", "浜田電機"], ["#f-sources", "203.0.113.0/33"], ["Enter", 422]]);
+    let overtaken = json!([["[name=seen]", "0", "set"], ["#f-name", "Ishida Medical Systems"], ["Enter", 409]]);
+    let scanned = json!([["form[action$='/scan'] button", 200]]);
+    vec![
+        json!(["a-sign-ins", "/sign-ins"]),
+        json!(["a-vendor", format!("/vendors/{vendor}")]),
+        json!(["a-vendor-new", "/vendors/_new"]),
+        json!(["a-vendor-flawed", "/vendors/_new", flawed]),
+        json!(["a-vendor-overtaken", format!("/vendors/{vendor}/change"), overtaken]),
+        json!(["a-person", format!("/people/{person}")]),
+        json!(["a-person-new", "/people/_new"]),
+        json!(["a-person-change", format!("/people/{person}/change")]),
+        json!(["a-device", format!("/devices/{device}")]),
+        json!(["a-device-change", format!("/devices/{device}/change")]),
+        json!(["a-host-keys", format!("/devices/{device}/host-keys"), scanned]),
+        json!(["a-credential", format!("/devices/{device}/credential")]),
+    ]
 }
 
 /// Somebody of the demo, with the pages to look at.

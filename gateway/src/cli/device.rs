@@ -5,18 +5,19 @@ mod speech;
 
 use super::context::Context;
 use super::error::CliError;
-use super::ledger::typed;
+use super::ledger::typed as fields;
 use super::output;
 use super::vendor::{network, networks, status};
+use crate::registry::{Switch, devices, typed};
 use crate::store::{DeviceRecord, Dialect, Protocol};
 use ipnet::IpNet;
 use sekimori_audit::event::{Event, Kind};
 use sekimori_audit::ledger::Declared;
 use sekimori_policy::authority::Act;
-use sekimori_policy::facts::{Account, Channel, Device, Language, Status};
+use sekimori_policy::facts::{Account, Channel, Device, Language, Person, Status};
 use sekimori_policy::id::DeviceId;
 use serde_json::{Map, Value, json};
-use speech::{Speech, judge};
+use speech::Speech;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -60,16 +61,25 @@ pub enum Command {
     Suspend {
         /// Its ID
         id: DeviceId,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        reason: String,
     },
     /// Switch a suspended device on again
     Resume {
         /// Its ID
         id: DeviceId,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        reason: String,
     },
-    /// Take a device out of use for good
+    /// Take a device out of use for good: nobody switches it on again
     Retire {
         /// Its ID
         id: DeviceId,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        reason: String,
     },
     /// Show the host keys that the device presents now; nothing is accepted
     ScanKeys {
@@ -147,31 +157,11 @@ pub struct Details {
 }
 
 fn address(text: &str) -> Result<(String, Option<u16>), String> {
-    let malformed = || format!("{text} is no address: write HOST, HOST:PORT or [IPV6]:PORT");
-    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, "")) => (host, None),
-        Some((host, port)) => (host, Some(port.strip_prefix(':').ok_or_else(malformed)?)),
-        None if text.matches(':').count() > 1 => (text, None),
-        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
-    };
-    let number = |port: &str| port.parse().ok().filter(|port| *port != 0).ok_or_else(malformed);
-    let port = port.map(number).transpose()?;
-    if host.is_empty() || host.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(malformed());
-    }
-    Ok((host.to_owned(), port))
+    typed::address(text).map_err(|problem| problem.to_string())
 }
 
 fn account(text: &str) -> Result<Account, String> {
-    let (name, shared) = match text.split_once(':') {
-        Some((name, "shared")) => (name, true),
-        Some(_) => return Err(format!("{text} is no account: write NAME or NAME:shared")),
-        None => (text, false),
-    };
-    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic() && b != b'+') {
-        return Err(format!("{text} is no account: a name is ASCII without blanks and '+'"));
-    }
-    Ok(Account { name: name.to_owned(), shared })
+    typed::account(text).map_err(|problem| problem.to_string())
 }
 
 impl Details {
@@ -194,7 +184,7 @@ impl Details {
     fn ledger(&self, before: &Value, device: &DeviceId) -> Result<Value, CliError> {
         let declared: Declared = serde_json::from_value(before.clone())
             .map_err(|fault| CliError::Failed(format!("the ledger row of {device} is not usable: {fault}")))?;
-        Ok(if self.ledger.is_empty() { json!(declared) } else { json!(typed::set(&declared, &self.ledger)?) })
+        Ok(if self.ledger.is_empty() { json!(declared) } else { json!(fields::set(&declared, &self.ledger)?) })
     }
 }
 
@@ -222,11 +212,12 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
                     (record.host, record.port) = (host.clone(), port.unwrap_or(usual));
                 }
             };
-            change(&id, "change", edit, context).await
+            let (by, event) = done_by(context).await?;
+            show(&devices::change(context.store().await?, &by, &id, None, event, edit).await?, context).await
         }
-        Command::Suspend { id } => set_status(&id, "suspend", Status::Suspended, context).await,
-        Command::Resume { id } => set_status(&id, "resume", Status::Active, context).await,
-        Command::Retire { id } => set_status(&id, "retire", Status::Retired, context).await,
+        Command::Suspend { id, reason } => switch(&id, Switch::Suspend, &reason, context).await,
+        Command::Resume { id, reason } => switch(&id, Switch::Resume, &reason, context).await,
+        Command::Retire { id, reason } => switch(&id, Switch::Retire, &reason, context).await,
         Command::ScanKeys { id } => keys::scan_keys(&id, context).await,
         Command::Pin { id, fingerprint, key } => keys::pin(&id, fingerprint.as_deref(), key.as_deref(), context).await,
         Command::Unpin { id, fingerprint } => keys::unpin(&id, &fingerprint, context).await,
@@ -255,47 +246,27 @@ async fn add(
     details: &Details,
     context: &Context,
 ) -> Result<(), CliError> {
-    let (_, actor) = context.authority(Act::ManageDevices).await?;
-    let device = Device {
-        id: id.clone(),
-        status: Status::Active,
-        sources: Vec::new(),
-        accounts: Vec::new(),
-        channels: BTreeSet::new(),
-    };
+    let (by, event) = done_by(context).await?;
+    let device =
+        Device { id, status: Status::Active, sources: Vec::new(), accounts: Vec::new(), channels: BTreeSet::new() };
     let mut record =
         DeviceRecord { device, name, host, port: 0, dialect: Dialect::default(), ledger: Value::Object(Map::new()) };
     details.apply(&mut record);
     record.port = port.unwrap_or(record.dialect.protocol.port());
     record.ledger = details.ledger(&record.ledger, &record.device.id)?;
-    judge(&record)?;
-    if record.device.accounts.is_empty() {
-        return Err(CliError::Usage("a device needs at least one --account".into()));
-    }
-    let event = Event { device: Some(id), ..context.event(Kind::DeviceAdd, &actor, json!({ "device": record })) };
-    context.store().await?.add_device(&record, event).await?;
+    devices::add(context.store().await?, &by, &record, event).await?;
     show(&record, context).await
 }
 
-async fn set_status(id: &DeviceId, what: &str, status: Status, context: &Context) -> Result<(), CliError> {
-    change(id, what, |record| record.device.status = status, context).await
+async fn switch(id: &DeviceId, to: Switch, reason: &str, context: &Context) -> Result<(), CliError> {
+    let (by, event) = done_by(context).await?;
+    show(&devices::switch(context.store().await?, &by, id, (to, reason), event).await?, context).await
 }
 
-async fn change(
-    id: &DeviceId,
-    what: &str,
-    edit: impl Fn(&mut DeviceRecord) + Send,
-    context: &Context,
-) -> Result<(), CliError> {
-    let (_, actor) = context.authority(Act::ManageDevices).await?;
-    let before = known(id, context).await?;
-    let mut after = before.clone();
-    edit(&mut after);
-    judge(&after)?;
-    let detail = json!({ "change": what, "before": before, "after": after });
-    let event = Event { device: Some(id.clone()), ..context.event(Kind::DeviceChange, &actor, detail) };
-    let record = context.store().await?.update_device(id, event, edit).await?;
-    show(&record, context).await
+/// Who does it, and the event that the act completes.
+async fn done_by(context: &Context) -> Result<(Person, Event), CliError> {
+    let (by, actor) = context.person().await?;
+    Ok((by, context.event(Kind::DeviceChange, &actor, Value::Null)))
 }
 
 async fn list(context: &Context) -> Result<(), CliError> {
@@ -362,28 +333,4 @@ async fn show(record: &DeviceRecord, context: &Context) -> Result<(), CliError> 
         }
         lines.join("\n")
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_as_people_type_them() {
-        assert_eq!(address("ct.local"), Ok(("ct.local".into(), None)));
-        assert_eq!(address("192.0.2.1:2200"), Ok(("192.0.2.1".into(), Some(2200))));
-        assert_eq!(address("[2001:db8::1]:2200"), Ok(("2001:db8::1".into(), Some(2200))));
-        assert_eq!(address("2001:db8::1"), Ok(("2001:db8::1".into(), None)));
-        for text in ["", ":22", "h:0", "h:x", "h:70000", "a b", "[::1]x"] {
-            assert!(address(text).is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn accounts_as_people_type_them() {
-        assert_eq!(account("root:shared"), Ok(Account { name: "root".into(), shared: true }));
-        for text in ["", ":shared", "a b", "a+b", "a:other"] {
-            assert!(account(text).is_err(), "{text:?}");
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::people::PeopleError;
+use crate::registry::{Problem, RegistryFault};
 use crate::retention::RetentionFault;
 use crate::sandbox::SandboxError;
 use crate::store::StoreError;
@@ -89,6 +90,7 @@ impl From<StoreError> for CliError {
             StoreError::Exists { .. } | StoreError::Conflict { .. } | StoreError::AlreadyCreated { .. } => {
                 Self::Conflict(text)
             }
+            StoreError::LastAdministrator { .. } => Self::Refused(text),
             StoreError::Invalid { .. } | StoreError::Ambiguous { .. } => Self::Usage(text),
             _ => Self::Failed(text),
         }
@@ -126,6 +128,25 @@ impl From<RetentionFault> for CliError {
             RetentionFault::NothingDue => Self::NotFound(text),
             RetentionFault::TooMany => Self::Usage(text),
             RetentionFault::Storage(_) => Self::Failed(text),
+        }
+    }
+}
+
+impl From<RegistryFault> for CliError {
+    fn from(fault: RegistryFault) -> Self {
+        match fault {
+            RegistryFault::Store(fault) => (*fault).into(),
+            RegistryFault::Refused(refusal) => refusal.into(),
+            RegistryFault::Changed { .. } => Self::Conflict(fault.to_string()),
+            RegistryFault::Flaws(ref flaws) => {
+                let text = fault.to_string();
+                match flaws.first().map(|flaw| &flaw.problem) {
+                    Some(Problem::Taken(_)) => Self::Conflict(text),
+                    Some(Problem::Unknown(_)) => Self::NotFound(text),
+                    Some(Problem::Refused(_) | Problem::LastAdministrator(_)) => Self::Refused(text),
+                    _ => Self::Usage(text),
+                }
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod typed;
 use super::context::{Context, date};
 use super::error::CliError;
 use super::output;
+use crate::store::{DeviceRecord, StoreError};
 use chrono::{DateTime, Months, Utc};
 use sekimori_audit::event::{Event, Kind};
 use sekimori_audit::ledger::{
@@ -244,7 +245,11 @@ async fn set(device: &DeviceId, fields: &[String], context: &Context) -> Result<
     let after = json!(after);
     let detail = json!({ "before": before, "after": after });
     let event = Event { device: Some(device.clone()), ..context.event(Kind::LedgerChange, &actor, detail) };
-    store.update_device(device, event, move |record| record.ledger = after).await?;
+    let set = move |record: &mut DeviceRecord, _: &mut Event| {
+        record.ledger = after;
+        Ok::<(), StoreError>(())
+    };
+    store.update_device(device, event, set).await?;
     show(device, context).await
 }
 

@@ -6,12 +6,13 @@ use super::context::Context;
 use super::error::CliError;
 use super::output;
 use super::vendor::{network, networks, status};
+use crate::registry::{Switch, people};
 use ipnet::IpNet;
 use sekimori_audit::event::{Event, Kind};
-use sekimori_policy::authority::{Act, check_person, may_act_for};
+use sekimori_policy::authority::{Act, may_act_for};
 use sekimori_policy::facts::{Attestation, HospitalRole, Language, Person, Status};
 use sekimori_policy::id::{PersonId, VendorId};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Verbs about people.
@@ -51,16 +52,25 @@ pub enum Command {
     Suspend {
         /// The person's ID
         id: PersonId,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        reason: String,
     },
     /// Switch a suspended person on again
     Resume {
         /// The person's ID
         id: PersonId,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        reason: String,
     },
-    /// Switch a person off for good
+    /// Switch a person off for good: nobody switches them on again
     Retire {
         /// The person's ID
         id: PersonId,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        reason: String,
     },
     /// Set a person's password, typed twice
     Password {
@@ -210,11 +220,12 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
                     person.name.clone_from(name);
                 }
             };
-            change(&id, "change", edit, context).await
+            let (by, event) = done_by(context).await?;
+            show(&people::change(context.store().await?, &by, &id, None, event, edit).await?, context)
         }
-        Command::Suspend { id } => change(&id, "suspend", |person| person.status = Status::Suspended, context).await,
-        Command::Resume { id } => change(&id, "resume", |person| person.status = Status::Active, context).await,
-        Command::Retire { id } => change(&id, "retire", |person| person.status = Status::Retired, context).await,
+        Command::Suspend { id, reason } => switch(&id, Switch::Suspend, &reason, context).await,
+        Command::Resume { id, reason } => switch(&id, Switch::Resume, &reason, context).await,
+        Command::Retire { id, reason } => switch(&id, Switch::Retire, &reason, context).await,
         Command::Password { id, stdin } => factors::password(&id, stdin, context).await,
         Command::Totp { id } => factors::totp(&id, context).await,
         Command::ResetFactors { id, reason } => factors::reset(&id, &reason, context).await,
@@ -240,40 +251,30 @@ async fn add(
     details: &Details,
     context: &Context,
 ) -> Result<(), CliError> {
-    let (_, actor) = context.authority(Act::ManagePeople).await?;
+    let (by, event) = done_by(context).await?;
     let mut person = Person {
-        id: id.clone(),
+        id,
         name,
-        vendor: vendor.clone(),
+        vendor,
         status: Status::Active,
         sources: Vec::new(),
         roles: std::collections::BTreeSet::new(),
         language: context.config.hospital.language,
     };
     details.apply(&mut person);
-    check_person(&person)?;
-    let detail = json!({ "person": person });
-    let event = Event { person: Some(id), vendor, ..context.event(Kind::PersonAdd, &actor, detail) };
-    context.store().await?.add_person(&person, event).await?;
+    people::add(context.store().await?, &by, &person, event).await?;
     show(&person, context)
 }
 
-async fn change(
-    id: &PersonId,
-    what: &str,
-    edit: impl Fn(&mut Person) + Send,
-    context: &Context,
-) -> Result<(), CliError> {
-    let (_, actor) = context.authority(Act::ManagePeople).await?;
-    let before = known(id, context).await?;
-    let mut after = before.clone();
-    edit(&mut after);
-    check_person(&after)?;
-    let detail = json!({ "change": what, "before": before, "after": after });
-    let event =
-        Event { person: Some(id.clone()), vendor: before.vendor, ..context.event(Kind::PersonChange, &actor, detail) };
-    let person = context.store().await?.update_person(id, event, edit).await?;
-    show(&person, context)
+async fn switch(id: &PersonId, to: Switch, reason: &str, context: &Context) -> Result<(), CliError> {
+    let (by, event) = done_by(context).await?;
+    show(&people::switch(context.store().await?, &by, id, (to, reason), event).await?, context)
+}
+
+/// Who does it, and the event that the act completes.
+async fn done_by(context: &Context) -> Result<(Person, Event), CliError> {
+    let (by, actor) = context.person().await?;
+    Ok((by, context.event(Kind::PersonChange, &actor, Value::Null)))
 }
 
 /// A vendor's people attest their own terminals; the hospital may do it for them.

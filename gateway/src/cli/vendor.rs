@@ -1,15 +1,16 @@
 //! Verbs about vendors (事業者): contract, networks, responsible person.
 
-use super::context::{Context, date};
+use super::context::Context;
 use super::error::CliError;
 use super::output;
+use crate::registry::{Problem, Switch, typed, vendors};
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 use sekimori_audit::event::{Event, Kind};
 use sekimori_policy::authority::Act;
-use sekimori_policy::facts::{Period, Status, Vendor};
+use sekimori_policy::facts::{Period, Person, Status, Vendor};
 use sekimori_policy::id::VendorId;
-use serde_json::json;
+use serde_json::Value;
 
 /// Verbs about vendors.
 #[derive(Debug, clap::Subcommand)]
@@ -45,16 +46,25 @@ pub enum Command {
     Suspend {
         /// Its ID
         id: VendorId,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        reason: String,
     },
     /// Switch a suspended vendor on again
     Resume {
         /// Its ID
         id: VendorId,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        reason: String,
     },
-    /// Switch a vendor off for good
+    /// Switch a vendor off for good: nobody switches it on again
     Retire {
         /// Its ID
         id: VendorId,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        reason: String,
     },
 }
 
@@ -83,8 +93,7 @@ pub struct Details {
 /// # Errors
 /// A text that says what a network looks like.
 pub fn network(text: &str) -> Result<IpNet, String> {
-    let address = || text.parse::<std::net::IpAddr>().map(|address| IpNet::from(address.to_canonical()));
-    text.parse::<IpNet>().or_else(|_| address()).map_err(|_| format!("{text} is no network: write 203.0.113.0/24"))
+    typed::network(text).map_err(|problem| problem.to_string())
 }
 
 impl Details {
@@ -110,18 +119,14 @@ impl Details {
             return Ok(None);
         }
         let missing = || CliError::Usage("a contract needs both --contract-from and --contract-until".into());
-        let from = match &self.contract_from {
-            Some(day) => context.midnight(date(day)?)?,
-            None => before.ok_or_else(missing)?.from,
-        };
-        let until = match &self.contract_until {
-            Some(day) => context.midnight_after(date(day)?)?,
-            None => before.ok_or_else(missing)?.until,
-        };
-        if from >= until {
-            return Err(CliError::Usage("the contract would end before it begins: check both days".into()));
-        }
-        Ok(Some(Period { from, until }))
+        let usage = |problem: Problem| CliError::Usage(problem.to_string());
+        let zone = context.zone();
+        let before = before.map(|term| typed::first_and_last(term, zone));
+        let first = self.contract_from.as_deref().map(typed::date).transpose().map_err(usage)?;
+        let last = self.contract_until.as_deref().map(typed::date).transpose().map_err(usage)?;
+        let first = first.or(before.map(|days| days.0)).ok_or_else(missing)?;
+        let last = last.or(before.map(|days| days.1)).ok_or_else(missing)?;
+        typed::days(first, last, zone).map(Some).map_err(usage)
     }
 }
 
@@ -159,19 +164,20 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
                     vendor.name.clone_from(name);
                 }
             };
-            change(&id, "change", edit, context).await
+            let (by, event) = done_by(context).await?;
+            show(&vendors::change(context.store().await?, &by, &id, None, event, edit).await?, context)
         }
-        Command::Suspend { id } => change(&id, "suspend", |vendor| vendor.status = Status::Suspended, context).await,
-        Command::Resume { id } => change(&id, "resume", |vendor| vendor.status = Status::Active, context).await,
-        Command::Retire { id } => change(&id, "retire", |vendor| vendor.status = Status::Retired, context).await,
+        Command::Suspend { id, reason } => switch(&id, Switch::Suspend, &reason, context).await,
+        Command::Resume { id, reason } => switch(&id, Switch::Resume, &reason, context).await,
+        Command::Retire { id, reason } => switch(&id, Switch::Retire, &reason, context).await,
     }
 }
 
 async fn add(id: VendorId, name: String, details: &Details, context: &Context) -> Result<(), CliError> {
-    let (_, actor) = context.authority(Act::ManageVendors).await?;
+    let (by, event) = done_by(context).await?;
     let contract = details.contract(None, context)?;
     let mut vendor = Vendor {
-        id: id.clone(),
+        id,
         name,
         status: Status::Active,
         contract: None,
@@ -180,26 +186,19 @@ async fn add(id: VendorId, name: String, details: &Details, context: &Context) -
         psirt: String::new(),
     };
     details.apply(&mut vendor, contract);
-    let event = Event { vendor: Some(id), ..context.event(Kind::VendorAdd, &actor, json!({ "vendor": vendor })) };
-    context.store().await?.add_vendor(&vendor, event).await?;
+    vendors::add(context.store().await?, &by, &vendor, event).await?;
     show(&vendor, context)
 }
 
-async fn change(
-    id: &VendorId,
-    what: &str,
-    edit: impl Fn(&mut Vendor) + Send,
-    context: &Context,
-) -> Result<(), CliError> {
-    let (_, actor) = context.authority(Act::ManageVendors).await?;
-    let store = context.store().await?;
-    let before = store.vendor(id).await?;
-    let mut after = before.clone().ok_or_else(|| CliError::NotFound(format!("no vendor {id} is registered")))?;
-    edit(&mut after);
-    let detail = json!({ "change": what, "before": before, "after": after });
-    let event = Event { vendor: Some(id.clone()), ..context.event(Kind::VendorChange, &actor, detail) };
-    let vendor = store.update_vendor(id, event, edit).await?;
-    show(&vendor, context)
+async fn switch(id: &VendorId, to: Switch, reason: &str, context: &Context) -> Result<(), CliError> {
+    let (by, event) = done_by(context).await?;
+    show(&vendors::switch(context.store().await?, &by, id, (to, reason), event).await?, context)
+}
+
+/// Who does it, and the event that the act completes.
+async fn done_by(context: &Context) -> Result<(Person, Event), CliError> {
+    let (by, actor) = context.person().await?;
+    Ok((by, context.event(Kind::VendorChange, &actor, Value::Null)))
 }
 
 fn show(vendor: &Vendor, context: &Context) -> Result<(), CliError> {

@@ -3,6 +3,7 @@
 use super::page::{self, Again, Message};
 use super::visit::Request;
 use crate::people::proving::ProvingError;
+use crate::registry::RegistryFault;
 use crate::store::StoreError;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -44,6 +45,12 @@ pub enum Fault {
     /// Somebody else was faster, or the state does not allow it.
     #[error("{0}")]
     Conflict(String),
+    /// What was to be registered cannot be, or not by this person.
+    #[error(transparent)]
+    Registry(RegistryFault),
+    /// The database has another state than the act rests on.
+    #[error(transparent)]
+    Kept(Box<StoreError>),
     /// Too much, or too slowly.
     #[error("the form is too large or came too slowly")]
     TooMuch,
@@ -56,7 +63,9 @@ impl From<StoreError> for Fault {
     fn from(fault: StoreError) -> Self {
         match fault {
             StoreError::Unknown { .. } | StoreError::Ambiguous { .. } => Self::NotFound,
-            StoreError::Exists { .. } | StoreError::Conflict { .. } => Self::Conflict(fault.to_string()),
+            StoreError::Exists { .. } | StoreError::Conflict { .. } | StoreError::LastAdministrator { .. } => {
+                Self::Kept(Box::new(fault))
+            }
             StoreError::Invalid { .. } => Self::Invalid(fault.to_string()),
             _ => Self::Failed(fault.to_string()),
         }
@@ -72,6 +81,16 @@ impl From<ProvingError> for Fault {
 impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl From<RegistryFault> for Fault {
+    fn from(fault: RegistryFault) -> Self {
+        match fault {
+            RegistryFault::Store(fault) => (*fault).into(),
+            RegistryFault::Refused(refusal) => refusal.into(),
+            RegistryFault::Flaws(_) | RegistryFault::Changed { .. } => Self::Registry(fault),
+        }
     }
 }
 
@@ -118,6 +137,17 @@ pub fn answer(fault: &Fault, request: &Request) -> Response {
         Fault::Elsewhere => (StatusCode::FORBIDDEN, t.elsewhere, t.elsewhere_text, String::new()),
         Fault::Invalid(why) => (StatusCode::UNPROCESSABLE_ENTITY, t.invalid, t.invalid_text, why.clone()),
         Fault::Conflict(why) => (StatusCode::CONFLICT, t.conflict, t.conflict_text, why.clone()),
+        Fault::Registry(RegistryFault::Flaws(flaws)) => {
+            let sentences: Vec<_> = flaws.iter().map(|flaw| flaw.problem.sentence(request.language)).collect();
+            (StatusCode::UNPROCESSABLE_ENTITY, t.invalid, t.invalid_text, sentences.join(" "))
+        }
+        Fault::Registry(RegistryFault::Changed { id }) => {
+            (StatusCode::CONFLICT, t.conflict, t.conflict_text, id.clone())
+        }
+        Fault::Registry(fault) => (StatusCode::CONFLICT, t.conflict, t.conflict_text, fault.to_string()),
+        Fault::Kept(fault) => {
+            (StatusCode::CONFLICT, t.conflict, t.conflict_text, kept_sentence(fault, request.language))
+        }
         Fault::TooMuch => (StatusCode::PAYLOAD_TOO_LARGE, t.too_much, t.too_much_text, String::new()),
         Fault::Failed(why) => {
             tracing::error!(path = request.path, fault = why, "a page could not be shown");
@@ -130,6 +160,18 @@ pub fn answer(fault: &Fault, request: &Request) -> Response {
 
 fn again(request: &Request, status: StatusCode, why: Again) -> Response {
     page::render(status, &page::AgainPage::new(request, why))
+}
+
+/// What the database has against it, in the page's language.
+fn kept_sentence(fault: &StoreError, language: Language) -> String {
+    match (language, fault) {
+        (Language::Ja, StoreError::Exists { id, .. }) => format!("「{id}」はすでに登録されています。"),
+        (Language::Ja, StoreError::Conflict { id, .. }) => format!("「{id}」は、ほかの人が先に変更しました。"),
+        (Language::Ja, StoreError::LastAdministrator { person }) => format!(
+            "「{person}」は利用者を管理できる最後の人です。先に、ほかの人にシステム運用担当者の役割を与えてください。"
+        ),
+        _ => fault.to_string(),
+    }
 }
 
 /// A language, as HTML and HTTP name it.

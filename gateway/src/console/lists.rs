@@ -1,4 +1,5 @@
-//! People, vendors and devices, as the hospital keeps them: lists to look things up in, a page at a time.
+//! People, vendors and devices, as the hospital keeps them: lists to look things up in, a page at a time,
+//! each entry with its own page.
 
 use super::fault::Fault;
 use super::page::{self, Frame};
@@ -18,6 +19,8 @@ struct ListPage {
     /// The first cell is the id.
     rows: Vec<Vec<String>>,
     path: &'static str,
+    /// The word on the button that adds one, for whom it is.
+    add: Option<&'static str>,
     /// The id after which the next page begins.
     more: Option<String>,
 }
@@ -34,7 +37,11 @@ impl ListPage {
         let more = rows.len() > ROWS as usize;
         rows.truncate(ROWS as usize);
         let more = rows.last().and_then(|row| row.first()).filter(|_| more).cloned();
-        Self { frame, lead, heads, rows, path, more }
+        Self { frame, lead, heads, rows, path, add: None, more }
+    }
+
+    fn adding(self, word: &'static str, may: bool) -> Self {
+        Self { add: may.then_some(word), ..self }
     }
 }
 
@@ -50,7 +57,8 @@ pub async fn people(visit: Visit) -> Result<Response, Fault> {
         vec![person.id.to_string(), person.name, belongs, status(t, person.status), sources.join(", ")]
     });
     let heads = vec![t.person, t.name, t.vendor_or_roles, t.state, t.source];
-    page::shown(&ListPage::new(page::frame(&visit, t.people), t.people_lead, "/people", heads, rows.collect()))
+    let page = ListPage::new(page::frame(&visit, t.people), t.people_lead, "/people", heads, rows.collect());
+    page::shown(&page.adding(visit.r().add_person, visit.authority(Act::ManagePeople).is_ok()))
 }
 
 /// `GET /vendors`: there are few.
@@ -76,7 +84,8 @@ pub async fn vendors(visit: Visit) -> Result<Response, Fault> {
         ]
     });
     let heads = vec![t.vendor, t.name, t.contract, t.state, t.source, t.responsible];
-    page::shown(&ListPage::new(page::frame(&visit, t.vendors), t.vendors_lead, "/vendors", heads, rows.collect()))
+    let page = ListPage::new(page::frame(&visit, t.vendors), t.vendors_lead, "/vendors", heads, rows.collect());
+    page::shown(&page.adding(visit.r().add_vendor, visit.authority(Act::ManageVendors).is_ok()))
 }
 
 /// `GET /devices`.
@@ -96,7 +105,8 @@ pub async fn devices(visit: Visit) -> Result<Response, Fault> {
         ]
     });
     let heads = vec![t.device, t.name, t.address, t.state, t.accounts, t.channels];
-    page::shown(&ListPage::new(page::frame(&visit, t.devices), t.devices_lead, "/devices", heads, rows.collect()))
+    let page = ListPage::new(page::frame(&visit, t.devices), t.devices_lead, "/devices", heads, rows.collect());
+    page::shown(&page.adding(visit.r().add_device, visit.authority(Act::ManageDevices).is_ok()))
 }
 
 fn status(t: &super::texts::Texts, status: Status) -> String {

@@ -1,6 +1,9 @@
 //! The routes, each once: what serves them, and the list that `routes.txt` is compared with.
 
-use super::{Console, account, acts, guard, lists, locks, my_devices, request, sessions, sign_in, static_files, works};
+use super::{
+    Console, account, acts, credentials, device_forms, devices, guard, host_keys, lists, locks, my_devices, people,
+    person_forms, request, sessions, sign_in, static_files, vendors, works,
+};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
@@ -71,6 +74,34 @@ routes! {
     post "/locks" => locks::set,
     post "/locks/{id}/lift" => locks::lift,
     get "/people" => lists::people,
+    get "/people/_new" => person_forms::new,
+    post "/people/_new" => person_forms::add,
+    get "/people/{id}" => people::show,
+    get "/people/{id}/change" => person_forms::edit,
+    post "/people/{id}/change" => person_forms::change,
+    post "/people/{id}/switch" => people::switch,
+    post "/people/{id}/reset-factors" => people::reset_factors,
+    post "/people/{id}/unlock" => people::unlock,
+    post "/people/{id}/end-sign-in" => people::end_sign_in,
     get "/vendors" => lists::vendors,
+    get "/vendors/_new" => vendors::new,
+    post "/vendors/_new" => vendors::add,
+    get "/vendors/{id}" => vendors::show,
+    get "/vendors/{id}/change" => vendors::edit,
+    post "/vendors/{id}/change" => vendors::change,
+    post "/vendors/{id}/switch" => vendors::switch,
     get "/devices" => lists::devices,
+    get "/devices/_new" => device_forms::new,
+    post "/devices/_new" => device_forms::add,
+    get "/devices/{id}" => devices::show,
+    get "/devices/{id}/change" => device_forms::edit,
+    post "/devices/{id}/change" => device_forms::change,
+    post "/devices/{id}/switch" => devices::switch,
+    get "/devices/{id}/host-keys" => host_keys::show,
+    post "/devices/{id}/scan" => host_keys::scan,
+    post "/devices/{id}/pin" => host_keys::pin,
+    post "/devices/{id}/unpin" => host_keys::unpin,
+    get "/devices/{id}/credential" => credentials::form,
+    post "/devices/{id}/credential" => credentials::store,
+    post "/devices/{id}/remove-credential" => credentials::remove,
 }

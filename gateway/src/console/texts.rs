@@ -1,7 +1,5 @@
 //! Every text of the console, in both languages side by side: a key that one of them lacks does not compile.
 
-use sekimori_policy::facts::Language;
-
 macro_rules! texts {
     ($($key:ident: $ja:literal, $en:literal;)*) => {
         /// The texts of one language.
@@ -9,24 +7,28 @@ macro_rules! texts {
             $(#[doc = $en] pub $key: &'static str,)*
         }
 
+        impl Texts {
+            /// The texts of a language.
+            #[must_use]
+            pub fn of(language: sekimori_policy::facts::Language) -> &'static Self {
+                match language {
+                    sekimori_policy::facts::Language::Ja => &JA,
+                    sekimori_policy::facts::Language::En => &EN,
+                }
+            }
+        }
+
         const JA: Texts = Texts { $($key: $ja,)* };
         const EN: Texts = Texts { $($key: $en,)* };
 
         #[cfg(test)]
-        const ALL: &[(&str, &str, &str)] = &[$((stringify!($key), $ja, $en)),*];
+        pub const ALL: &[(&str, &str, &str)] = &[$((stringify!($key), $ja, $en)),*];
     };
 }
 
-impl Texts {
-    /// The texts of a language.
-    #[must_use]
-    pub fn of(language: Language) -> &'static Self {
-        match language {
-            Language::Ja => &JA,
-            Language::En => &EN,
-        }
-    }
+pub(super) use texts;
 
+impl Texts {
     /// Where the navigation may lead, in its order.
     #[must_use]
     pub fn places(&self) -> Vec<(&'static str, &'static str)> {
@@ -266,7 +268,7 @@ texts! {
     lift: "解除する", "Lift";
     lock_now: "直ちに遮断する", "Lock now";
     people: "利用者", "People";
-    people_lead: "登録されている利用者です。変更はゲートウェイのコマンドで行います。", "Everybody who is registered. They are changed with the gateway's commands.";
+    people_lead: "登録されている利用者です。", "Everybody who is registered.";
     vendors: "事業者", "Vendors";
     vendors_lead: "契約している事業者です。", "Vendors under contract.";
     devices_lead: "登録されている機器です。", "Devices that are registered.";
@@ -287,7 +289,7 @@ mod tests {
     fn each_language_is_written_in_itself() {
         let japanese =
             |text: &str| text.chars().any(|c| matches!(c, '\u{3040}'..='\u{30ff}' | '\u{4e00}'..='\u{9fff}'));
-        for (key, ja, en) in ALL {
+        for (key, ja, en) in ALL.iter().chain(super::super::registry_texts::ALL) {
             // The switch names the language that it leads to.
             if !key.starts_with("other_language") {
                 assert!(japanese(ja) && !japanese(en), "{key}: {ja} / {en}");

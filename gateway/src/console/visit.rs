@@ -2,6 +2,7 @@
 
 use super::Console;
 use super::fault::Fault;
+use super::registry_texts;
 use super::texts::Texts;
 use crate::people::proving::{Proving, Way};
 use crate::store::ConsoleSignIn;
@@ -42,10 +43,22 @@ impl Fields {
         self.0.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value.trim())
     }
 
+    /// The same with the blanks around it: a secret is what it is.
+    #[must_use]
+    pub fn raw(&self, name: &str) -> &str {
+        self.0.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value.as_str())
+    }
+
     /// Fields as if they had been sent.
     #[must_use]
     pub fn of(fields: &[(&str, &str)]) -> Self {
         Self(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    /// The same with values of their own.
+    #[must_use]
+    pub fn owned(fields: Vec<(&str, String)>) -> Self {
+        Self(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 
     /// All values of a name that are not empty.
@@ -62,7 +75,7 @@ impl Fields {
     /// What may be sent once more: everything but secrets and the token.
     #[must_use]
     pub fn kept(&self) -> Vec<(String, String)> {
-        let dropped = ["password", "code", "token"];
+        let dropped = ["password", "private_key", "code", "token"];
         self.0.iter().filter(|(name, _)| !dropped.contains(&name.as_str())).cloned().collect()
     }
 }
@@ -113,6 +126,12 @@ impl Request {
     #[must_use]
     pub fn t(&self) -> &'static Texts {
         Texts::of(self.language)
+    }
+
+    /// Those of the pages on vendors, people and devices.
+    #[must_use]
+    pub fn r(&self) -> &'static registry_texts::Texts {
+        registry_texts::Texts::of(self.language)
     }
 
     /// Who has signed in.
@@ -203,9 +222,11 @@ mod tests {
     #[test]
     fn secrets_are_not_sent_back_and_everything_else_is() {
         let fields = Fields::parse(
-            "purpose=%E7%82%B9%E6%A4%9C+1&device=a&device=b&device=&code=123456&password=x&token=t".as_bytes(),
+            "purpose=%E7%82%B9%E6%A4%9C+1&device=a&device=b&device=&code=123456&password=+x&private_key=k&token=t"
+                .as_bytes(),
         );
         assert_eq!(fields.one("purpose"), "点検 1");
+        assert_eq!((fields.one("password"), fields.raw("password")), ("x", " x"));
         assert_eq!(fields.all("device").collect::<Vec<_>>(), ["a", "b"]);
         let kept: Vec<_> = fields.kept().into_iter().map(|(name, _)| name).collect();
         assert_eq!(kept, ["purpose", "device", "device", "device"]);

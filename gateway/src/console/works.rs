@@ -26,14 +26,22 @@ pub const ROWS: u32 = 50;
 
 /// A piece of work in a list.
 pub struct Row {
-    id: String,
-    state: &'static str,
-    tone: &'static str,
-    vendor: String,
-    devices: String,
-    persons: String,
-    when: String,
-    purpose: String,
+    /// Its ID.
+    pub id: String,
+    /// Its state, in words.
+    pub state: &'static str,
+    /// The colour of that.
+    pub tone: &'static str,
+    /// Whose it is.
+    pub vendor: String,
+    /// Where.
+    pub devices: String,
+    /// Who.
+    pub persons: String,
+    /// The window that is, or comes next.
+    pub when: String,
+    /// What for.
+    pub purpose: String,
 }
 
 impl Row {

@@ -65,19 +65,20 @@ impl Store {
         Ok(())
     }
 
-    /// Edits a device as stored now: two edits at once both count. Returns what is stored.
+    /// Edits a device as stored now: two edits at once both count. Returns what is stored. Whoever edits completes the
+    /// event, which then tells of what was there at this very moment, and may refuse.
     ///
     /// # Errors
-    /// [`StoreError::Unknown`], [`StoreError::Invalid`].
-    pub async fn update_device(
+    /// [`StoreError::Unknown`], [`StoreError::Invalid`], or the edit's own: nothing was changed.
+    pub async fn update_device<E: From<StoreError>>(
         &self,
         id: &DeviceId,
-        event: Event,
-        edit: impl FnOnce(&mut DeviceRecord) + Send,
-    ) -> Result<DeviceRecord, StoreError> {
+        mut event: Event,
+        edit: impl FnOnce(&mut DeviceRecord, &mut Event) -> Result<(), E> + Send,
+    ) -> Result<DeviceRecord, E> {
         let mut change = self.change().await?;
         let mut record = find(change.read(), id).await?.ok_or_else(|| StoreError::unknown("device", id))?;
-        edit(&mut record);
+        edit(&mut record, &mut event)?;
         record.device.id = id.clone();
         check(&record)?;
         let sql = "UPDATE device SET name = $2, host = $3, port = $4, document = $5, ledger = $6 WHERE id = $1";

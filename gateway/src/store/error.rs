@@ -98,6 +98,12 @@ pub enum StoreError {
         /// Its name.
         id: String,
     },
+    /// Nobody would be left who manages people.
+    #[error("{person} is the last one who manages people: give somebody else the role of administrator first")]
+    LastAdministrator {
+        /// Who.
+        person: String,
+    },
     /// The values contradict each other or the house rules.
     #[error("{what} {id} cannot be kept: {why}")]
     Invalid {

@@ -20,6 +20,7 @@ mod facts;
 mod home;
 mod keeping;
 mod ledger;
+mod listings;
 mod locks;
 mod pages;
 mod persons;

@@ -6,7 +6,7 @@ use super::db::args;
 use super::error::StoreError;
 use super::vendors;
 use sekimori_audit::event::Event;
-use sekimori_policy::authority;
+use sekimori_policy::authority::{self, Act};
 use sekimori_policy::facts::Person;
 use sekimori_policy::id::PersonId;
 
@@ -34,21 +34,27 @@ impl Store {
         Ok(())
     }
 
-    /// Edits a person as stored now: two edits at once both count. Returns what is stored.
+    /// Edits a person as stored now: two edits at once both count. Returns what is stored. Whoever edits completes the
+    /// event, which then tells of what was there at this very moment, and may refuse.
     ///
     /// # Errors
-    /// [`StoreError::Unknown`] person or vendor, [`StoreError::Invalid`] as for [`Store::add_person`].
-    pub async fn update_person(
+    /// [`StoreError::Unknown`] person or vendor, [`StoreError::Invalid`] as for [`Store::add_person`],
+    /// [`StoreError::LastAdministrator`], or the edit's own: nothing was changed.
+    pub async fn update_person<E: From<StoreError>>(
         &self,
         id: &PersonId,
-        event: Event,
-        edit: impl FnOnce(&mut Person) + Send,
-    ) -> Result<Person, StoreError> {
+        mut event: Event,
+        edit: impl FnOnce(&mut Person, &mut Event) -> Result<(), E> + Send,
+    ) -> Result<Person, E> {
         let mut change = self.change().await?;
         let mut person = find(change.read(), id).await?.ok_or_else(|| StoreError::unknown("person", id))?;
-        edit(&mut person);
+        let administered = administers(&person);
+        edit(&mut person, &mut event)?;
         person.id = id.clone();
         check(change.read(), &person).await?;
+        if administered && !administers(&person) {
+            another_administrator(change.read(), id).await?;
+        }
         let text = document("person", id, &person)?;
         let vendor = person.vendor.clone().map(String::from);
         change
@@ -83,6 +89,19 @@ pub(super) async fn find(read: &mut Read, id: &PersonId) -> Result<Option<Person
 pub(super) async fn all(read: &mut Read) -> Result<Vec<Person>, StoreError> {
     let rows = read.rows("SELECT id, document FROM person ORDER BY id", Vec::new()).await?;
     rows.iter().map(|row| row.document("person", "document")).collect()
+}
+
+fn administers(person: &Person) -> bool {
+    authority::may(person, Act::ManagePeople).is_ok()
+}
+
+/// With nobody left who manages people, nobody could ever be given a role again.
+async fn another_administrator(read: &mut Read, id: &PersonId) -> Result<(), StoreError> {
+    let others = all(read).await?;
+    match others.iter().any(|other| other.id != *id && administers(other)) {
+        true => Ok(()),
+        false => Err(StoreError::LastAdministrator { person: id.to_string() }),
+    }
 }
 
 async fn check(read: &mut Read, person: &Person) -> Result<(), StoreError> {

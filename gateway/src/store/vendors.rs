@@ -25,19 +25,20 @@ impl Store {
         Ok(())
     }
 
-    /// Edits a vendor as it is now: two edits at once both count. Returns what is stored.
+    /// Edits a vendor as it is now: two edits at once both count. Returns what is stored. Whoever edits completes the
+    /// event, which then tells of what was there at this very moment, and may refuse.
     ///
     /// # Errors
-    /// [`StoreError::Unknown`], [`StoreError::Invalid`].
-    pub async fn update_vendor(
+    /// [`StoreError::Unknown`], [`StoreError::Invalid`], or the edit's own: nothing was changed.
+    pub async fn update_vendor<E: From<StoreError>>(
         &self,
         id: &VendorId,
-        event: Event,
-        edit: impl FnOnce(&mut Vendor) + Send,
-    ) -> Result<Vendor, StoreError> {
+        mut event: Event,
+        edit: impl FnOnce(&mut Vendor, &mut Event) -> Result<(), E> + Send,
+    ) -> Result<Vendor, E> {
         let mut change = self.change().await?;
         let mut vendor = find(change.read(), id).await?.ok_or_else(|| StoreError::unknown("vendor", id))?;
-        edit(&mut vendor);
+        edit(&mut vendor, &mut event)?;
         vendor.id = id.clone();
         check(&vendor)?;
         let text = document("vendor", id, &vendor)?;

@@ -1,14 +1,13 @@
 //! Host keys and credentials of equipment. A key is pinned because a person compared it, never because it was there.
 
-use super::known;
-use super::speech::must_have_host_keys;
+use super::{done_by, known};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::output;
+use crate::registry::keys::{self as registry, must_have_host_keys};
 use crate::ssh::equipment::{self, Presented};
-use crate::store::{Credential, DeviceRecord, Protocol};
-use russh::keys::ssh_key::PrivateKey;
-use sekimori_audit::event::{Actor, Event, Kind};
+use crate::store::{Credential, DeviceRecord};
+use russh::keys::ssh_key::PublicKey;
 use sekimori_certs::host_key::{fingerprint, parse_host_keys};
 use sekimori_policy::authority::Act;
 use sekimori_policy::id::DeviceId;
@@ -69,10 +68,10 @@ pub async fn scan_keys(id: &DeviceId, context: &Context) -> Result<(), CliError>
 
 /// Pins one scanned key, or the keys of a file.
 pub async fn pin(id: &DeviceId, wanted: Option<&str>, file: Option<&Path>, context: &Context) -> Result<(), CliError> {
-    let (_, actor) = context.authority(Act::ManageDevices).await?;
+    context.authority(Act::ManageDevices).await?;
     let record = known(id, context).await?;
     must_have_host_keys(&record)?;
-    let keys = match (wanted, file) {
+    let keys: Vec<PublicKey> = match (wanted, file) {
         (_, Some(file)) => parse_host_keys(&read(file)?)?,
         (Some(wanted), None) => {
             let keys = scan(&record, context).await?.into_iter().map(|presented| presented.key);
@@ -86,81 +85,45 @@ pub async fn pin(id: &DeviceId, wanted: Option<&str>, file: Option<&Path>, conte
             wanted.unwrap_or_default()
         )));
     }
-    let store = context.store().await?;
-    let pinned = store.host_keys(id).await?;
-    for key in keys {
-        let fingerprint = fingerprint(&key);
-        if pinned.iter().any(|pinned| pinned.fingerprint == fingerprint) {
-            continue;
-        }
-        let line = key.to_openssh().map_err(|fault| CliError::Usage(fault.to_string()))?;
-        let event = event(id, Kind::DeviceHostKey, &actor, json!({ "pinned": fingerprint }), context);
-        store.pin_host_key(id, &line, &fingerprint, event).await?;
-    }
+    let (by, event) = done_by(context).await?;
+    registry::pin(context.store().await?, &by, &record, &keys, &event).await?;
     super::show(&record, context).await
 }
 
 /// Removes a pinned key.
 pub async fn unpin(id: &DeviceId, fingerprint: &str, context: &Context) -> Result<(), CliError> {
-    let (_, actor) = context.authority(Act::ManageDevices).await?;
+    let (by, event) = done_by(context).await?;
     let record = known(id, context).await?;
-    let event = event(id, Kind::DeviceHostKey, &actor, json!({ "removed": fingerprint }), context);
-    context.store().await?.remove_host_key(id, fingerprint, event).await?;
+    registry::unpin(context.store().await?, &by, &record, fingerprint, event).await?;
     super::show(&record, context).await
 }
 
 /// Stores a credential, sealed.
 pub async fn credential(id: &DeviceId, account: &str, given: Given, context: &Context) -> Result<(), CliError> {
-    let (_, actor) = context.authority(Act::ManageCredentials).await?;
+    context.authority(Act::ManageCredentials).await?;
+    let (by, event) = done_by(context).await?;
     let record = known(id, context).await?;
-    if !record.device.accounts.iter().any(|known| known.name == account) {
-        return Err(CliError::NotFound(format!(
-            "{id} has no account {account}: add it with `device change --account`"
-        )));
-    }
-    if record.dialect.protocol == Protocol::Telnet && !matches!(given, Given::Password { .. }) {
-        return Err(CliError::Usage(format!("{id} speaks telnet: it takes a password only, --password")));
-    }
     let credential = match given {
         Given::Password { stdin } => {
             Credential::Password(output::choose_secret(&format!("Password of {account} on {id}"), stdin)?)
         }
-        Given::Key(file) => {
-            let pem = Zeroizing::new(read(&file)?);
-            let key = PrivateKey::from_openssh(pem.as_bytes()).map_err(|fault| {
-                CliError::Usage(format!("{} holds no OpenSSH private key: {fault}", file.display()))
-            })?;
-            if key.is_encrypted() {
-                let file = file.display();
-                return Err(CliError::Usage(format!(
-                    "{file} has a passphrase: nobody could type it at night; store a key without one"
-                )));
-            }
-            Credential::PrivateKey(pem)
-        }
+        Given::Key(file) => Credential::PrivateKey(Zeroizing::new(read(&file)?)),
         Given::Certificate => Credential::Certificate,
     };
-    let detail = json!({ "account": account, "kind": credential.kind() });
-    let event = event(id, Kind::DeviceCredential, &actor, detail, context);
-    context.store().await?.set_credential(id, account, &credential, event).await?;
+    registry::store_credential(context.store().await?, &by, &record, (account, &credential), event).await?;
     super::show(&record, context).await
 }
 
 /// Removes a credential.
 pub async fn remove_credential(id: &DeviceId, account: &str, context: &Context) -> Result<(), CliError> {
-    let (_, actor) = context.authority(Act::ManageCredentials).await?;
+    let (by, event) = done_by(context).await?;
     let record = known(id, context).await?;
-    let event = event(id, Kind::DeviceCredential, &actor, json!({ "account": account, "removed": true }), context);
-    context.store().await?.remove_credential(id, account, event).await?;
+    registry::remove_credential(context.store().await?, &by, &record, account, event).await?;
     super::show(&record, context).await
 }
 
 fn read(file: &Path) -> Result<String, CliError> {
     std::fs::read_to_string(file).map_err(|fault| CliError::Usage(format!("cannot read {}: {fault}", file.display())))
-}
-
-fn event(id: &DeviceId, kind: Kind, actor: &Actor, detail: Value, context: &Context) -> Event {
-    Event { device: Some(id.clone()), ..context.event(kind, actor, detail) }
 }
 
 async fn scan(record: &DeviceRecord, context: &Context) -> Result<Vec<Presented>, CliError> {

@@ -1,9 +1,6 @@
-//! What is said on the command line about how a device is spoken to, and what of it goes together.
+//! What is said on the command line about how a device is spoken to; what of it goes together is the registry's to say.
 
-use crate::cli::error::CliError;
-use crate::ssh::jump;
 use crate::store::{DeviceRecord, Legacy, Protocol};
-use sekimori_policy::facts::Channel;
 
 /// How a device is spoken to.
 #[derive(Debug, clap::Args)]
@@ -50,42 +47,4 @@ impl Speech {
             }
         }
     }
-}
-
-/// What a device is permitted has to be possible with its protocol, and recordable.
-///
-/// # Errors
-/// Which channel is not, and why.
-pub fn judge(record: &DeviceRecord) -> Result<(), CliError> {
-    let (id, channels) = (&record.device.id, &record.device.channels);
-    // What went through a forward to it would pass the recording by, and the injected credential.
-    let answered = |channel: &&Channel| matches!(channel, Channel::Forward(port) if jump::is_ssh(record, *port));
-    if let Some(Channel::Forward(port)) = channels.iter().find(answered) {
-        return Err(CliError::Usage(format!(
-            "port {port} of {id} is answered by the gateway itself, and never forwarded past the recording: permit \
-             shell, exec, sftp or scp instead"
-        )));
-    }
-    let telnet = record.dialect.protocol == Protocol::Telnet;
-    let beyond = channels.iter().find(|channel| !matches!(channel, Channel::Shell | Channel::Forward(_)));
-    match beyond {
-        Some(channel) if telnet => Err(CliError::Usage(format!(
-            "{id} speaks telnet, which has no {channel}: permit shell, and ports with --forward"
-        ))),
-        _ => Ok(()),
-    }
-}
-
-/// What telnet has no host keys for.
-///
-/// # Errors
-/// For a device that speaks telnet.
-pub fn must_have_host_keys(record: &DeviceRecord) -> Result<(), CliError> {
-    if record.dialect.protocol == Protocol::Telnet {
-        let id = &record.device.id;
-        return Err(CliError::Refused(format!(
-            "{id} speaks telnet: there is no host key, and nothing but its address to know it by"
-        )));
-    }
-    Ok(())
 }

@@ -6,6 +6,7 @@ use crate::cli::error::CliError;
 use crate::cli::output;
 use crate::people::password::{PasswordPolicy, Passwords};
 use crate::people::totp as codes;
+use crate::registry::people;
 use russh::keys::ssh_key::{HashAlg, PublicKey};
 use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_policy::authority::{Act, may};
@@ -49,20 +50,17 @@ pub async fn totp(id: &PersonId, context: &Context) -> Result<(), CliError> {
 
 /// Takes everything away: the person proves who they are to the hospital, and starts over.
 pub async fn reset(id: &PersonId, reason: &str, context: &Context) -> Result<(), CliError> {
-    let (_, actor) = context.authority(Act::ManageCredentials).await?;
+    let (by, event) = super::done_by(context).await?;
     let person = known(id, context).await?;
-    let detail = json!({ "change": "reset-factors", "reason": reason });
-    let event = event(&person, Kind::PersonChange, &actor, detail, context);
-    context.store().await?.reset_factors(id, event).await?;
+    people::reset_factors(context.store().await?, &by, &person, reason, event).await?;
     output::one(context, &json!({ "id": id }), || format!("{id} has no password and no authenticator any more"))
 }
 
 /// Forgives failures.
 pub async fn unlock(id: &PersonId, context: &Context) -> Result<(), CliError> {
-    let (_, actor) = context.authority(Act::ManageCredentials).await?;
+    let (by, event) = super::done_by(context).await?;
     let person = known(id, context).await?;
-    let event = event(&person, Kind::PersonChange, &actor, json!({ "change": "unlock" }), context);
-    context.store().await?.forgive_failures(id, event).await?;
+    people::unlock(context.store().await?, &by, &person, event).await?;
     output::one(context, &json!({ "id": id }), || format!("the failed sign-ins of {id} are forgiven"))
 }
 

@@ -169,6 +169,14 @@ pub fn opening(sign_in: &SignIn, instance: &str) -> Opening {
     }
 }
 
+/// An edit that refuses nothing, and leaves the event as it is.
+pub fn always<T>(edit: impl FnOnce(&mut T)) -> impl FnOnce(&mut T, &mut Event) -> Result<(), StoreError> {
+    move |thing, _| {
+        edit(thing);
+        Ok(())
+    }
+}
+
 /// Everything that can be read, as text: equal before and after means that nothing changed.
 pub async fn everything(store: &Store) -> String {
     let eng1 = "eng1".parse().unwrap();

@@ -1,11 +1,11 @@
 //! What the decision is made from.
 
-use super::bed::{Bed, device, event, factors, noon, person, source, vendor, work};
+use super::bed::{Bed, always, device, event, factors, noon, person, source, vendor, work};
 use crate::store::StoreError;
 use crate::store::db::args;
 use chrono::TimeDelta;
 use sekimori_audit::event::Kind;
-use sekimori_policy::facts::{Attestation, Demands, Lock, LockScope, Method, Status};
+use sekimori_policy::facts::{Attestation, Demands, Lock, LockScope, Method, Person, Status, Vendor};
 use std::collections::BTreeSet;
 
 pub async fn facts_hold_everything_that_is_known(bed: Bed) {
@@ -93,7 +93,7 @@ pub async fn invariant_09_a_source_that_nobody_allows_is_known_as_such(bed: Bed)
     let narrow = |person: &mut sekimori_policy::facts::Person| {
         person.sources = vec!["203.0.113.64/26".parse().unwrap(), "198.51.100.0/24".parse().unwrap()];
     };
-    store.update_person(&eng1, event(Kind::PersonChange), narrow).await.unwrap();
+    store.update_person(&eng1, event(Kind::PersonChange), always(narrow)).await.unwrap();
     assert!(!allowed("203.0.113.7").await);
     assert!(allowed("203.0.113.65").await);
     assert!(!allowed("198.51.100.7").await);
@@ -102,11 +102,21 @@ pub async fn invariant_09_a_source_that_nobody_allows_is_known_as_such(bed: Bed)
     let other = bed.open().await.unwrap();
     let chief = "chief".parse().unwrap();
     let inside = |person: &mut sekimori_policy::facts::Person| person.sources = vec!["192.168.0.0/16".parse().unwrap()];
-    other.update_person(&chief, event(Kind::PersonChange), inside).await.unwrap();
+    other.update_person(&chief, event(Kind::PersonChange), always(inside)).await.unwrap();
     assert!(allowed("192.168.1.1").await);
-    store.update_person(&chief, event(Kind::PersonChange), |person| person.status = Status::Suspended).await.unwrap();
+    store
+        .update_person(
+            &chief,
+            event(Kind::PersonChange),
+            always(|person: &mut Person| person.status = Status::Suspended),
+        )
+        .await
+        .unwrap();
     assert!(!allowed("192.168.1.1").await);
     let acme = "acme".parse().unwrap();
-    store.update_vendor(&acme, event(Kind::VendorChange), |vendor| vendor.status = Status::Retired).await.unwrap();
+    store
+        .update_vendor(&acme, event(Kind::VendorChange), always(|vendor: &mut Vendor| vendor.status = Status::Retired))
+        .await
+        .unwrap();
     assert!(!allowed("203.0.113.65").await);
 }

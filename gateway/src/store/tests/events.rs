@@ -1,11 +1,11 @@
 //! No change without its event, no event without its change, no gap between them.
 
-use super::bed::{Bed, device, event, everything, noon, opening, person, sign_in, vendor, work};
+use super::bed::{Bed, always, device, event, everything, noon, opening, person, sign_in, vendor, work};
 use crate::store::db::args;
-use crate::store::{ChannelRecord, Closing, Counts, Credential, Cutting, Store, StoreError};
+use crate::store::{ChannelRecord, Closing, Counts, Credential, Cutting, DeviceRecord, Store, StoreError};
 use chrono::TimeDelta;
 use sekimori_audit::event::{Event, Kind};
-use sekimori_policy::facts::{Attestation, Channel, Lock, LockScope, Status};
+use sekimori_policy::facts::{Attestation, Channel, Lock, LockScope, Person, Status, Vendor};
 use sekimori_policy::work::{By, Transition};
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -70,10 +70,14 @@ async fn people_and_factors(store: &Store) {
         async move {
             let event = event(kind);
             match kind {
-                Kind::PersonChange => {
-                    store.update_person(eng1, event, |person| person.status = Status::Suspended).await.map(drop)
-                }
-                _ => store.update_vendor(acme, event, |vendor| vendor.status = Status::Suspended).await.map(drop),
+                Kind::PersonChange => store
+                    .update_person(eng1, event, always(|person: &mut Person| person.status = Status::Suspended))
+                    .await
+                    .map(drop),
+                _ => store
+                    .update_vendor(acme, event, always(|vendor: &mut Vendor| vendor.status = Status::Suspended))
+                    .await
+                    .map(drop),
             }
         }
     };
@@ -96,7 +100,10 @@ async fn equipment(store: &Store) {
     let password = Credential::Password(Zeroizing::new("secret".to_owned()));
     act!(store, DeviceAdd, add_device(&device("mri-01")));
     both_or_neither(store, Kind::DeviceChange, true, || async {
-        store.update_device(&ct, event(Kind::DeviceChange), |record| record.port = 2200).await.map(drop)
+        store
+            .update_device(&ct, event(Kind::DeviceChange), always(|record: &mut DeviceRecord| record.port = 2200))
+            .await
+            .map(drop)
     })
     .await;
     act!(store, DeviceHostKey, pin_host_key(&ct, "ssh-ed25519 AAAA", "SHA256:abc"));
@@ -157,9 +164,9 @@ pub async fn a_refused_change_leaves_no_event(bed: Bed) {
         store.remove_key(&"eng1".parse().unwrap(), "SHA256:x", event(Kind::KeyRemove)).await,
         store.reset_factors(&nobody, event(Kind::PersonChange)).await,
         store.forgive_failures(&nobody, event(Kind::PersonChange)).await,
-        store.update_person(&nobody, event(Kind::PersonChange), |_| ()).await.map(drop),
-        store.update_vendor(&"nil".parse().unwrap(), event(Kind::VendorChange), |_| ()).await.map(drop),
-        store.update_device(&nothing, event(Kind::DeviceChange), |_| ()).await.map(drop),
+        store.update_person(&nobody, event(Kind::PersonChange), always(|_| ())).await.map(drop),
+        store.update_vendor(&"nil".parse().unwrap(), event(Kind::VendorChange), always(|_| ())).await.map(drop),
+        store.update_device(&nothing, event(Kind::DeviceChange), always(|_| ())).await.map(drop),
         store.pin_host_key(&nothing, "x", "SHA256:x", event(Kind::DeviceHostKey)).await,
         store.remove_host_key(&nothing, "SHA256:x", event(Kind::DeviceHostKey)).await,
         store.set_credential(&nothing, "a", &Credential::Certificate, event(Kind::DeviceCredential)).await,

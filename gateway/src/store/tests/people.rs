@@ -1,10 +1,10 @@
 //! Persons, their factors and their sign-ins.
 
-use super::bed::{Bed, event, noon, person, sign_in};
+use super::bed::{Bed, always, event, noon, person, sign_in};
 use crate::store::StoreError;
 use chrono::TimeDelta;
 use sekimori_audit::event::Kind;
-use sekimori_policy::facts::HospitalRole;
+use sekimori_policy::facts::{HospitalRole, Person};
 use std::sync::Arc;
 use tokio::sync::Barrier;
 
@@ -21,13 +21,18 @@ pub async fn invariant_04_a_vendors_person_never_holds_a_hospital_role(bed: Bed)
             person.roles.insert(role);
         }
     };
-    let promoted =
-        store.update_person(&"eng1".parse().unwrap(), event(Kind::PersonChange), give(HospitalRole::Auditor)).await;
+    let promoted = store
+        .update_person(&"eng1".parse().unwrap(), event(Kind::PersonChange), always(give(HospitalRole::Auditor)))
+        .await;
     assert!(matches!(promoted, Err(StoreError::Invalid { .. })), "{promoted:?}");
     let chief = "chief".parse().unwrap();
-    store.update_person(&chief, event(Kind::PersonChange), give(HospitalRole::Approver)).await.unwrap();
+    store.update_person(&chief, event(Kind::PersonChange), always(give(HospitalRole::Approver))).await.unwrap();
     let hired = store
-        .update_person(&chief, event(Kind::PersonChange), |person| person.vendor = Some("acme".parse().unwrap()))
+        .update_person(
+            &chief,
+            event(Kind::PersonChange),
+            always(|person: &mut Person| person.vendor = Some("acme".parse().unwrap())),
+        )
         .await;
     assert!(matches!(hired, Err(StoreError::Invalid { .. })), "{hired:?}");
     let stranger = store.add_person(&person("eng9", Some("ghost")), event(Kind::PersonAdd)).await;
@@ -136,7 +141,7 @@ pub async fn edits_at_once_all_count(bed: Bed) {
                 person.sources.push(format!("198.51.100.{number}/32").parse().unwrap());
             };
             start.wait().await;
-            store.update_person(&"eng1".parse().unwrap(), event(Kind::PersonChange), add).await.unwrap();
+            store.update_person(&"eng1".parse().unwrap(), event(Kind::PersonChange), always(add)).await.unwrap();
         }));
     }
     for editor in editors {

@@ -1,6 +1,6 @@
 //! Devices, pieces of work and locks.
 
-use super::bed::{Bed, device, event, noon, person, work, work_naming};
+use super::bed::{Bed, always, device, event, noon, person, work, work_naming};
 use crate::config::Database;
 use crate::store::credentials::CredentialListing;
 use crate::store::db::Row;
@@ -22,7 +22,7 @@ pub async fn devices_are_kept_with_their_keys_and_credentials(bed: Bed) {
     assert_eq!(store.devices().await.unwrap(), vec![device("ct-01")]);
     let legacy = BTreeSet::from([Legacy::Group1]);
     let edit = |record: &mut DeviceRecord| record.dialect.legacy.clone_from(&legacy);
-    store.update_device(&ct, event(Kind::DeviceChange), edit).await.unwrap();
+    store.update_device(&ct, event(Kind::DeviceChange), always(edit)).await.unwrap();
     assert_eq!(store.device(&ct).await.unwrap().unwrap().dialect.legacy, legacy);
     let pin = || store.pin_host_key(&ct, "ssh-ed25519 AAAA", "SHA256:abc", event(Kind::DeviceHostKey));
     pin().await.unwrap();
@@ -54,7 +54,7 @@ pub async fn faults_of_devices_are_refused(bed: Bed) {
     }
     for host in ["10.0.0.5", "fd00::5", "fe80::1%eth0", "ct-01.hospital_net"] {
         let edit = |record: &mut DeviceRecord| record.host = host.to_owned();
-        store.update_device(&"ct-01".parse().unwrap(), event(Kind::DeviceChange), edit).await.unwrap();
+        store.update_device(&"ct-01".parse().unwrap(), event(Kind::DeviceChange), always(edit)).await.unwrap();
     }
 }
 
