@@ -27,11 +27,16 @@ lint:
 	sh tests/advisories.sh
 	sh tests/house-rules.sh
 
-# What passing through costs, beside ProxyJump in the same run; some ten minutes after the release build.
+# What passing through costs, beside ProxyJump in the same run; then the log and the recordings. A quarter of an hour
+# after the release build.
 bench:
 	sh tests/setup.sh test
 	cargo build --locked --release -p sekimori
 	cargo run --locked --release -p sekimori-tests --example bench
+	rm -rf target/bench && mkdir -p target/bench
+	cargo run --locked --release --example log_speed -- target/bench
+	cargo run --locked --release --example recording_speed -- target/bench $(firstword $(wildcard /usr/lib/*/faketime/libfaketimeMT.so.1))
+	rm -rf target/bench
 
 # An hour of mixed load with 200 sessions at once, then 4 GiB each way; `make soak MINUTES=10 SESSIONS=50` for less.
 soak:

@@ -12,7 +12,12 @@ use std::sync::{Mutex, PoisonError};
 
 /// The memory of one hash at a time.
 #[derive(Default)]
-pub(super) struct Memory(RefCell<Vec<Block>>);
+pub(super) struct Memory {
+    blocks: RefCell<Vec<Block>>,
+    /// How many blocks were filled, each pass counted: what an answer cost, which no other work on the machine changes.
+    #[cfg(test)]
+    filled: std::cell::Cell<usize>,
+}
 
 /// What is not in use now.
 #[derive(Default)]
@@ -26,6 +31,12 @@ impl Memories {
         let done = work(&memory);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
         done
+    }
+
+    /// What all hashes so far cost together.
+    #[cfg(test)]
+    pub(super) fn filled(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|memory| memory.filled.get()).sum()
     }
 }
 
@@ -47,10 +58,12 @@ impl CustomizedPasswordHasher<PasswordHash> for Memory {
         let mut buffer = [0_u8; Output::MAX_LENGTH];
         let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
         let output = buffer.get_mut(..length).ok_or(Error::OutputSize)?;
-        let mut blocks = self.0.try_borrow_mut().map_err(|_| Error::Crypto)?;
+        let mut blocks = self.blocks.try_borrow_mut().map_err(|_| Error::Crypto)?;
         if blocks.len() < params.block_count() {
             blocks.resize(params.block_count(), Block::new());
         }
+        #[cfg(test)]
+        self.filled.set(self.filled.get() + params.block_count() * params.t_cost() as usize);
         let argon2 = Argon2::new(algorithm, version, params.clone());
         argon2.hash_password_into_with_memory(password, &salt, output, blocks.as_mut_slice())?;
         Ok(PasswordHash {

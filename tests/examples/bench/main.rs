@@ -3,7 +3,7 @@
 //! Everything runs on this machine's loopback, on the same processors, with AES-256-GCM on every hop; each figure is a
 //! median. What it does not say: how a real network behaves, or the clients' side of the cost.
 //!
-//!     bench [quick] [exec] [forward] [sftp] [keystroke] [sign-in] [memory]
+//!     bench [quick] [exec] [forward] [sftp] [keystroke] [sign-in] [memory] [power]
 //!
 //! All sections, or those named; `quick` with a quarter of the bytes.
 
@@ -13,6 +13,7 @@ mod ways;
 
 use anyhow::{Context, Result};
 use bulk::{Load, Rate};
+use many::Others;
 use std::path::PathBuf;
 use std::time::Instant;
 use ways::{Stage, Way};
@@ -26,7 +27,7 @@ fn main() -> Result<()> {
     };
     let load = if quick { Load { mebibytes: 256, runs: 3 } } else { Load { mebibytes: 1024, runs: 3 } };
     let half = Load { mebibytes: load.mebibytes / 2, ..load };
-    let stage = Stage::start()?;
+    let mut stage = Stage::start()?;
     let memory = tempfile::Builder::new().prefix("sekimori-bench-").tempdir_in("/dev/shm")?;
     let file = |name: &str, mebibytes: u32| -> Result<PathBuf> {
         let path = memory.path().join(name);
@@ -54,10 +55,10 @@ fn main() -> Result<()> {
         rates("sftp put, MiB/s", |way| stage.sftp_put(way, &file, half))?;
     }
     if wanted("keystroke") {
-        for (what, floods) in [("keystroke, idle, ms", 0), ("keystroke, 2 sessions flood, ms", 2)] {
-            let each = each_way(|way| stage.keystrokes(way, floods))?;
-            row(&format!("{what}, p50"), each.map(|(median, _)| median), 2, "");
-            row(&format!("{what}, p99"), each.map(|(_, tail)| tail), 2, "");
+        let beside =
+            [("idle", Others::None), ("2 sessions flood", Others::Floods(2)), ("200 at work", Others::Work(200))];
+        for (what, others) in beside {
+            keystrokes(what, each_way(|way| stage.keystrokes(way, others))?);
         }
     }
     if wanted("sign-in") {
@@ -69,7 +70,20 @@ fn main() -> Result<()> {
             println!("memory of {sessions} idle sessions: {open:.0} KiB each, {closed:.0} KiB each after they closed");
         }
     }
+    if wanted("power") {
+        // Last: the gateway is another one from here on. What the others cost is known from above.
+        let _gateway = stage.through_power_cuts()?;
+        for (what, others) in [("power, idle", Others::None), ("power, 200 at work", Others::Work(200))] {
+            let (median, tail) = stage.keystrokes(Way::Sekimori, others)?;
+            println!("keystroke, {what}, ms, p50 / p99: {median:.2} / {tail:.2}");
+        }
+    }
     Ok(())
+}
+
+fn keystrokes(what: &str, each: [(f64, f64); 3]) {
+    row(&format!("keystroke, {what}, ms, p50"), each.map(|(median, _)| median), 2, "");
+    row(&format!("keystroke, {what}, ms, p99"), each.map(|(_, tail)| tail), 2, "");
 }
 
 fn each_way<T>(measure: impl Fn(Way) -> Result<T>) -> Result<[T; 3]> {

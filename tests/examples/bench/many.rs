@@ -4,6 +4,7 @@ use crate::ways::{LIMIT, Stage, Way};
 use crate::{percentile, seconds};
 use anyhow::{Context, Result, ensure};
 use sekimori_tests::{Input, Running, Terminal, Transcript, run};
+use std::io::Read;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,19 +16,46 @@ const KEYS: usize = 500;
 const SIGN_INS: u32 = 160;
 const AT_ONCE: u32 = 8;
 
+/// What other sessions do while keystrokes are timed.
+#[derive(Debug, Clone, Copy)]
+pub enum Others {
+    /// There are none.
+    None,
+    /// So many flood their terminals.
+    Floods(usize),
+    /// So many show a line each second.
+    Work(usize),
+}
+
+impl Others {
+    fn sessions(self) -> (usize, &'static str) {
+        match self {
+            Self::None => (0, ""),
+            Self::Floods(sessions) => (sessions, "cat /dev/zero"),
+            Self::Work(sessions) => (sessions, "while date; do sleep 1; done"),
+        }
+    }
+}
+
 impl Stage {
-    /// Milliseconds from a keystroke to its echo, p50 and p99, while so many other sessions flood their terminals.
-    pub fn keystrokes(&self, way: Way, floods: usize) -> Result<(f64, f64)> {
-        let mut flooding = Vec::new();
-        for _ in 0..floods {
+    /// Milliseconds from a keystroke to its echo, p50 and p99, beside other sessions.
+    pub fn keystrokes(&self, way: Way, others: Others) -> Result<(f64, f64)> {
+        let (sessions, remote) = others.sessions();
+        let mut beside = Vec::new();
+        for _ in 0..sessions {
             let mut ssh = self.command("ssh", way, &["-T"]);
-            let child = ssh.arg("cat /dev/zero").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            flooding.push(Running::new(child.spawn()?));
+            let mut child =
+                ssh.arg(remote).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+            let mut said = child.stdout.take().context("no standard output")?;
+            beside.push(Running::new(child));
+            // One after the other: none is refused for coming too fast.
+            said.read_exact(&mut [0])?;
+            thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
         }
         let mut terminal = Terminal::start(&self.command("ssh", way, &["-tt"]), 80, 24)?;
         // The device's terminal echoes by itself; nothing else is printed from here on.
         terminal.ask("PS1=; echo RE''ADY; cat >/dev/null\r", "READY\r\n")?;
-        if floods > 0 {
+        if sessions > 0 {
             thread::sleep(Duration::from_secs(2));
         }
         let mut milliseconds = Vec::new();
@@ -40,7 +68,7 @@ impl Stage {
             // A person who types fast.
             thread::sleep(Duration::from_millis(5));
         }
-        ensure!(flooding.iter_mut().all(|ssh| ssh.has_ended().is_ok_and(|ended| !ended)), "a flood ended early");
+        ensure!(beside.iter_mut().all(|ssh| ssh.has_ended().is_ok_and(|ended| !ended)), "a session beside ended early");
         Ok((percentile(&mut milliseconds, 50)?, percentile(&mut milliseconds, 99)?))
     }
 

@@ -1,7 +1,7 @@
 //! The three ways to the same sshd: straight, by OpenSSH's ProxyJump through a second sshd, and through the gateway.
 
 use anyhow::{Context, Result};
-use sekimori_tests::{DEVICE, Database, Hospital, Sshd, Window, run};
+use sekimori_tests::{DEVICE, Database, Hospital, Running, Sshd, Window, run};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -81,6 +81,14 @@ impl Stage {
         );
         fs::write(&config, text)?;
         Ok(Self { hospital, service, _hop: hop, config })
+    }
+
+    /// Serves on with `durability = "power"`: what is recorded is on the disk before it is shown.
+    pub fn through_power_cuts(&mut self) -> Result<Running> {
+        let config = &self.hospital.gateway.demo.config;
+        fs::write(config, fs::read_to_string(config)? + "\n[recording]\ndurability = \"power\"\n")?;
+        self.hospital.gateway.kill()?;
+        self.hospital.gateway.serve_again()
     }
 
     /// `ssh` or `sftp` towards the device this way; options and what is run there follow.
