@@ -3,9 +3,9 @@
 #
 #   sh tests/setup.sh build|demo|lint|test|fuzz
 #
-# Debian packages come through apt-get (with sudo when not root), cargo tools into target/tools, the npm package of the
-# stock asciinema player into target/player, SSH clients from npm and PyPI into target/clients, each by its lock file,
-# other people's verifiers of the log into target/verifiers.
+# Debian packages come through apt-get (with sudo when not root), cargo tools into target/tools, what the console's pages
+# load of others from npm into target/console, the stock asciinema player into target/player, SSH clients from npm and
+# PyPI into target/clients, each by its lock file, other people's verifiers of the log into target/verifiers.
 # With all in place it does nothing.
 set -eu
 cd "$(dirname "$0")/.."
@@ -75,20 +75,20 @@ cargo_tool() {
         fail "cargo could not install $crate $version (no network?); install it by hand: cargo install $crate --locked --version $version"
 }
 
-# npm_folder NAME PACKAGES WHY...: npm packages into target/NAME, as the lock file in tests/NAME says what they are made of.
+# npm_folder NAME FROM PACKAGES WHY...: npm packages into target/NAME, as the lock file in FROM says what they are made of.
 npm_folder() {
-    name=$1 list=$2
-    shift 2
-    if [ -d "target/$name/node_modules" ] && cmp -s "tests/$name/package-lock.json" "target/$name/installed.json"; then
+    name=$1 from=$2 list=$3
+    shift 3
+    if [ -d "target/$name/node_modules" ] && cmp -s "$from/package-lock.json" "target/$name/installed.json"; then
         return 0
     fi
-    say "installing from npm $list (tests/$name/package-lock.json): $*"
+    say "installing from npm $list ($from/package-lock.json): $*"
     rm -rf "target/$name"
     mkdir -p "target/$name"
-    cp "tests/$name/package.json" "tests/$name/package-lock.json" "target/$name/"
+    cp "$from/package.json" "$from/package-lock.json" "target/$name/"
     (cd "target/$name" && npm ci --silent --no-audit --no-fund --ignore-scripts) ||
         fail "npm ci could not install $list (no network?)"
-    cp "tests/$name/package-lock.json" "target/$name/installed.json"
+    cp "$from/package-lock.json" "target/$name/installed.json"
 }
 
 # SSH clients from elsewhere, which the tests connect with.
@@ -145,6 +145,7 @@ build_set() {
     have cargo || fail "cargo is missing: install Rust 1.95 with rustup, then run this again"
     have cc || fail "there is no C compiler: install Debian package gcc, then run this again"
     need make make "runs the Makefile"
+    need npm npm "fetches what the pages of the console load, which is built into the program"
 }
 
 demo_set() {
@@ -167,7 +168,6 @@ test_set() {
     need zstd zstd "unpacks them"
     need tshark tshark "reads the recorded forwards in the tests"
     need node nodejs "runs the stock asciinema player in the tests"
-    need npm npm "installs the stock asciinema player"
     need plink putty-tools "a client in the tests"
     need dbclient dropbear-bin "a client in the tests"
     need curl curl "speaks SFTP by libssh2, SOCKS, and HTTPS to the console in the tests"
@@ -205,14 +205,16 @@ esac
 
 "${set}_set"
 install_packages
+# Fuzzing builds the parsers alone.
+[ $set = fuzz ] || npm_folder console gateway/browser xterm "shows terminals in the console's pages"
 case $set in
 lint)
     cargo_tool cargo-deny cargo-deny "$DENY" "checks licences, sources and forbidden crates"
     ;;
 test)
     cargo_tool cargo-nextest cargo-nextest "$NEXTEST" "runs the tests, each in a process of its own"
-    npm_folder player asciinema-player "plays our recordings in the tests"
-    npm_folder browser "playwright-core, axe-core" "look at the console in the tests"
+    npm_folder player tests/player asciinema-player "plays our recordings in the tests"
+    npm_folder browser tests/browser "playwright-core, axe-core" "look at the console in the tests"
     ssh_clients
     log_verifiers
     ;;

@@ -14,7 +14,7 @@ pub mod init;
 mod ledger;
 mod lock;
 mod log;
-mod output;
+pub mod output;
 mod paperwork;
 mod person;
 mod recording_key;

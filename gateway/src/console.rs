@@ -2,7 +2,8 @@
 //!
 //! A request goes through [`guard`] first: who this is, whether `routes.txt` lets them call the route, whether it came
 //! from a page of ours. What a page may do beyond that is decided where the command line decides it as well
-//! (`sekimori_policy::authority`, [`crate::work`]). Pages are plain: they work without a script.
+//! (`sekimori_policy::authority`, [`crate::work`]). Pages are plain: they work without a
+//! script, but for what shows a session while it goes on ([`watch`], [`wall`]).
 
 mod account;
 mod acts;
@@ -27,9 +28,12 @@ mod server;
 mod sessions;
 mod sign_in;
 mod static_files;
+mod stream;
 mod texts;
 mod vendors;
 mod visit;
+mod wall;
+mod watch;
 mod ways;
 mod works;
 

@@ -7,6 +7,7 @@ use crate::seal::Sealing;
 use crate::seal::progress::Stall;
 use crate::session::live::Live;
 use crate::session::segments::Segments;
+use crate::session::views::Views;
 use crate::session::{Caller, End};
 use crate::ssh::turns::Turns;
 use crate::store::{Store, StoreError};
@@ -48,6 +49,8 @@ pub struct Gate {
     pub instance: String,
     /// The open sessions.
     pub live: Live,
+    /// What is seen of them in browsers.
+    pub views: Views,
     /// Sign-ins at devices.
     pub turns: Turns,
     /// Supervisors of sessions, and what else has a last word: the gateway stops after the last.
@@ -96,6 +99,7 @@ impl Gate {
             passwords,
             instance,
             live: Live::default(),
+            views: Views::default(),
             turns: Turns::default(),
             sessions: TaskTracker::new(),
             sealing: Sealing::default(),

@@ -15,6 +15,7 @@ pub mod segments;
 pub mod sftp_offer;
 mod supervise;
 mod telnet;
+pub mod views;
 pub mod watchers;
 
 pub use end::End;

@@ -99,6 +99,8 @@ async function look(page, where, path, way, steps) {
   const wanted = path === "/no-such-page" ? 404 : 200;
   if (response.status() !== wanted) fault(where, `${path} answered ${response.status()}`);
   for (const step of steps) await take(page, where, step);
+  // A screen that goes on is there a moment after its page.
+  if (path.endsWith("/live")) await page.waitForSelector(".xterm-rows, pre.screen:not([hidden])");
   // Through the debugger: the page's own policy lets no script in.
   await page.evaluate(axe);
   const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -88,6 +88,17 @@ impl Browser {
     pub fn send_from(&self, path: &str, origin: &str, fields: &[(&str, &str)]) -> Result<Page> {
         let origin = format!("Origin: {origin}");
         self.ask(path, &["-H", &origin, "--data-binary", "@-"], Some(encoded(fields)))
+    }
+
+    /// Begins an answer that goes on, as a script of the console would, and leaves it unread; it ends with the value.
+    ///
+    /// # Errors
+    /// curl cannot be started.
+    pub fn begin(&self, path: &str) -> Result<std::process::Child> {
+        let mut curl = Command::new("curl");
+        curl.args(["-sSN", "--noproxy", "*", "--max-time", "150", "-H", "Accept: application/x-ndjson", "--cacert"]);
+        curl.arg(&self.ca).arg("-b").arg(self.folder.path().join("jar")).arg(format!("{}{path}", self.url));
+        curl.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("curl")
     }
 
     /// Signs in; further codes are `codes`' to give.

@@ -68,6 +68,7 @@ pub fn look_at_the_console(hospital: &Hospital, shots: Option<&Path>) -> Result<
         page("v-reported", &format!("/works/{reported}")), page("v-request", &format!("/request?from={requested}")),
         page("v-attestation", "/attestation"), page("v-account", "/account"),
     ] });
+    let connected = hospital.await_session(|session| session.closed.is_none())?;
     let hall = somebody(
         hospital,
         "approver",
@@ -75,6 +76,7 @@ pub fn look_at_the_console(hospital: &Hospital, shots: Option<&Path>) -> Result<
             page("h-inbox", "/inbox"),
             page("h-decide", &format!("/works/{requested}")),
             page("h-live", "/live"),
+            page("h-watch", &format!("/sessions/{}/live", connected.id)),
             page("h-reviews", "/reviews"),
             page("h-review", &format!("/works/{reported}")),
             page("h-works", "/works"),

@@ -3,6 +3,7 @@
 use super::cast::Cast;
 use super::forward::ForwardChannel;
 use super::lines::{Entry, MOST_COMMAND, MOST_NAME, MOST_TEXT, shortened};
+use super::live::Activity;
 use super::member::Folder;
 use super::sftp::SftpChannel;
 use super::stream::ExecStream;
@@ -19,6 +20,8 @@ pub(super) struct Channel {
     broken: Option<RecordingError>,
     /// Transfers that ended and were not told yet.
     fresh: Vec<Transfer>,
+    /// The file that moved last.
+    last_file: Option<String>,
 }
 
 enum Writer {
@@ -85,7 +88,7 @@ impl Channel {
             bytes_from_device: 0,
             transfers: 0,
         };
-        Self { entry, writer, open: true, broken: None, fresh: Vec::new() }
+        Self { entry, writer, open: true, broken: None, fresh: Vec::new(), last_file: None }
     }
 
     /// Bytes that the device sent and that are about to be shown.
@@ -192,6 +195,24 @@ impl Channel {
         std::mem::take(&mut self.fresh)
     }
 
+    /// How it stands, for those who watch.
+    pub(super) fn activity(&self) -> Activity {
+        let moving = match &self.writer {
+            Writer::Sftp(sftp) => sftp.moving(),
+            Writer::Terminal(_) | Writer::Exec(_) | Writer::Forward(_) => None,
+        };
+        Activity {
+            channel: self.entry.channel,
+            kind: self.entry.kind,
+            command: self.entry.command.clone(),
+            open: self.open,
+            bytes_to_device: self.entry.bytes_to_device,
+            bytes_from_device: self.entry.bytes_from_device,
+            transfers: self.entry.transfers,
+            file: moving.or_else(|| self.last_file.clone()),
+        }
+    }
+
     /// The line of the manifest.
     pub(super) fn entry(&self) -> &ChannelEntry {
         &self.entry
@@ -219,6 +240,9 @@ impl Channel {
         match ended {
             Ok(ended) => {
                 self.entry.transfers += ended.len() as u64;
+                if let Some(last) = ended.last() {
+                    self.last_file = Some(last.path.clone());
+                }
                 self.fresh.extend(ended);
                 Ok(())
             }

@@ -29,6 +29,7 @@ mod golden;
 pub(crate) mod journal;
 mod kept;
 mod lines;
+mod live;
 mod member;
 mod pcapng;
 mod scp;
@@ -42,6 +43,8 @@ mod values;
 pub use crate::error::RecordingError;
 pub use journal::SessionKey;
 pub use lines::{Entry, Line, Request, Stream};
+pub use live::Activity;
+pub(crate) use live::{Landing, Landings};
 pub use scp_command::ScpCommand;
 pub use sealed::{
     Piece, Place, Press, SEALED_VERSION, SealedIndex, SealedMember, Sealing, Stored, piece_name, sealed_path,
@@ -345,6 +348,7 @@ struct Shared {
     first_failure: OnceLock<RecordingError>,
     /// The wall clock and the monotonic one at the same moment: times of a recording never run backwards.
     started: (DateTime<Utc>, Instant),
+    landings: Landings,
 }
 
 impl Shared {
@@ -358,6 +362,7 @@ impl Shared {
             failed: CancellationToken::new(),
             first_failure: OnceLock::new(),
             started: (Utc::now(), Instant::now()),
+            landings: Landings::default(),
         }
     }
 

@@ -198,7 +198,7 @@ impl CastReader {
     }
 
     /// Goes on after a screen.
-    fn after(snapshot: Snapshot, path: PathBuf, bytes: Box<dyn Read + Send>) -> Self {
+    pub(super) fn after(snapshot: Snapshot, path: PathBuf, bytes: Box<dyn Read + Send>) -> Self {
         let Snapshot { micros, cols, rows, screen } = snapshot;
         let header = CastHeader { cols, rows, term: None, command: None, opened: DateTime::default() };
         Self { lines: LineReader::new(path, bytes), header, micros, screen: Some(screen) }

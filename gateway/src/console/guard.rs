@@ -7,6 +7,7 @@ use super::server::Peer;
 use super::visit::{Fields, Request, SignedIn, Visit};
 use super::{Console, page};
 use crate::config::Config;
+use crate::store::ConsoleSignIn;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{MatchedPath, State};
@@ -20,7 +21,7 @@ use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
 use sekimori_audit::event::Kind;
 use sekimori_audit::log::sha256;
-use sekimori_policy::facts::{Language, Source, Status};
+use sekimori_policy::facts::{Language, Person, Source, Status};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,9 +38,34 @@ const FORM_TIME: Duration = Duration::from_secs(30);
 /// How long an answer may take: the throttle makes somebody who guesses wait for up to a minute.
 const ANSWER_TIME: Duration = Duration::from_secs(120);
 
-/// Nothing but our own style sheet; no script, no frame, no form to elsewhere.
+/// What a page may load and do, where it says nothing else ([`Loads`]): our own style sheet; no script, no frame, no form
+/// to elsewhere.
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What a page loads beyond [`POLICY`]: an answer carries it to the guard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loads {
+    /// Scripts of ours, which ask this host.
+    Scripts,
+    /// Those, and xterm.js, which writes styles into the page.
+    Terminal,
+}
+
+impl Loads {
+    fn policy(self) -> &'static str {
+        match self {
+            Self::Scripts => {
+                "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; \
+                 form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+            }
+            Self::Terminal => {
+                "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'; \
+                 img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+            }
+        }
+    }
+}
 
 /// Lets a request through to its page, or answers in its place.
 pub async fn guard(
@@ -128,8 +154,22 @@ async fn admit(
 /// Whoever holds this token, if the sign-in stands: the person is active and may come from here, it was made from here,
 /// nobody ended it, and neither limit has passed.
 async fn signed_in(console: &Console, token: &str, source: Source) -> Result<Option<SignedIn>, Fault> {
+    let key = hash("sign-in", token);
+    let Some((sign_in, person)) = holder(console, &key, source).await? else { return Ok(None) };
+    let now = Utc::now();
+    if now - sign_in.seen >= TimeDelta::minutes(1) {
+        console.gate.store.saw_console_sign_in(sign_in.sign_in.id, now).await?;
+    }
+    Ok(Some(SignedIn { person, sign_in, key, token: hash("form", token) }))
+}
+
+/// The same by what the store knows the token by. It does not count as a use.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn holder(console: &Console, key: &str, source: Source) -> Result<Option<(ConsoleSignIn, Person)>, Fault> {
     let store = &console.gate.store;
-    let Some((sign_in, person)) = store.console_sign_in(&hash("sign-in", token)).await? else { return Ok(None) };
+    let Some((sign_in, person)) = store.console_sign_in(key).await? else { return Ok(None) };
     let now = Utc::now();
     let stands = sign_in.sign_in.revoked.is_none()
         && sign_in.sign_in.source == source
@@ -138,10 +178,7 @@ async fn signed_in(console: &Console, token: &str, source: Source) -> Result<Opt
     if !stands || !store.source_is_allowed_for(&person, source).await? {
         return Ok(None);
     }
-    if now - sign_in.seen >= TimeDelta::minutes(1) {
-        store.saw_console_sign_in(sign_in.sign_in.id, now).await?;
-    }
-    Ok(Some(SignedIn { person, sign_in, token: hash("form", token) }))
+    Ok(Some((sign_in, person)))
 }
 
 /// When a sign-in ends, as things stand: idle, in any case, or with the age that the hospital lets factors have.
@@ -199,9 +236,10 @@ fn agent(headers: &HeaderMap) -> String {
 }
 
 fn with_headers(mut response: Response) -> Response {
+    let policy = response.extensions().get().map_or(POLICY, |loads: &Loads| loads.policy());
     let headers = response.headers_mut();
     for (name, value) in [
-        (CONTENT_SECURITY_POLICY, POLICY),
+        (CONTENT_SECURITY_POLICY, policy),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
         // Not "no-referrer": browsers would then not say where a form came from.

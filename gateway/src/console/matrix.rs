@@ -44,6 +44,13 @@ impl Matrix {
     pub fn row(&self, method: &str, path: &str) -> Option<&[Column]> {
         self.0.get(&(method.to_owned(), path.to_owned())).map(Vec::as_slice)
     }
+
+    /// Whether somebody may call the route.
+    #[must_use]
+    pub fn allows(&self, method: &str, path: &str, person: Option<&Person>) -> bool {
+        let row = self.row(method, path).unwrap_or_default();
+        columns(person).iter().any(|column| row.contains(column))
+    }
 }
 
 /// The columns that a person stands in.

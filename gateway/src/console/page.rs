@@ -7,7 +7,7 @@ use super::visit::Request;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, IntoResponseParts, Response};
 use sekimori_policy::facts::Language;
 
 /// The frame: hospital, navigation, who has signed in, language.
@@ -94,6 +94,11 @@ pub fn render(status: StatusCode, page: &impl Template) -> Response {
 /// Never; so that pages end with it.
 pub fn shown(page: &impl Template) -> Result<Response, Fault> {
     Ok(render(StatusCode::OK, page))
+}
+
+/// An answer, with what the guard is to know of it.
+pub fn with(known: impl IntoResponseParts, page: Response) -> Response {
+    (known, page).into_response()
 }
 
 /// The language that a tag such as `en-US` names.

@@ -2,7 +2,7 @@
 
 use super::{
     Console, account, acts, credentials, device_forms, devices, guard, host_keys, lists, locks, my_devices, people,
-    person_forms, request, sessions, sign_in, static_files, vendors, works,
+    person_forms, request, sessions, sign_in, static_files, vendors, wall, watch, works,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -38,6 +38,11 @@ macro_rules! routes {
 routes! {
     get "/" => account::home,
     get "/style.css" => static_files::style,
+    get "/lines.js" => static_files::lines,
+    get "/wall.js" => static_files::wall,
+    get "/watch.js" => static_files::watch,
+    get "/xterm.js" => static_files::xterm,
+    get "/xterm.css" => static_files::xterm_style,
     get "/sign-in" => sign_in::form,
     post "/sign-in" => sign_in::sign_in,
     post "/sign-out" => sign_in::sign_out,
@@ -66,9 +71,12 @@ routes! {
     post "/works/{id}/report" => acts::report,
     post "/works/{id}/confirm" => acts::confirm,
     post "/works/{id}/send-back" => acts::send_back,
-    get "/live" => sessions::live,
+    get "/live" => wall::live,
+    get "/live/stream" => wall::stream,
     post "/live/cut-everyone" => sessions::cut_everyone,
     get "/sessions" => sessions::sessions,
+    get "/sessions/{id}/live" => watch::page,
+    get "/sessions/{id}/live/stream" => watch::stream,
     post "/sessions/{id}/cut" => sessions::cut,
     get "/locks" => locks::locks,
     post "/locks" => locks::set,

@@ -1,4 +1,4 @@
-//! Sessions: those that live now, with the cut; and those that were, a page at a time.
+//! Sessions: the cut of those that live, which `wall` and `watch` show; and those that were, a page at a time.
 
 use super::fault::Fault;
 use super::page::{self, Frame};
@@ -13,24 +13,26 @@ use sekimori_audit::event::Kind;
 use sekimori_policy::authority::Act;
 use serde_json::json;
 
-struct Row {
-    id: String,
-    person: String,
-    vendor: String,
-    device: String,
-    account: String,
-    work: String,
-    source: String,
-    opened: String,
-    until: String,
-    lasted: String,
-    end: String,
+/// A session on a page.
+pub struct Row {
+    pub id: String,
+    pub person: String,
+    pub vendor: String,
+    pub device: String,
+    pub account: String,
+    pub work: String,
+    pub source: String,
+    pub opened: String,
+    pub until: String,
+    pub lasted: String,
+    pub end: String,
     /// A cut was asked for and is being carried out.
-    cutting: bool,
+    pub cutting: bool,
 }
 
 impl Row {
-    fn new(row: SessionRow, visit: &Request) -> Self {
+    /// As the page's reader is told.
+    pub fn new(row: SessionRow, visit: &Request) -> Self {
         let opening = row.opening;
         let end = row.closing.as_ref().map_or_else(Utc::now, |end| end.at);
         let seconds = (end - opening.opened).num_seconds().max(0);
@@ -49,25 +51,6 @@ impl Row {
             end: row.closing.map_or_else(String::new, |end| end.code),
         }
     }
-}
-
-#[derive(Template)]
-#[template(path = "live.html")]
-struct LivePage {
-    frame: Frame,
-    rows: Vec<Row>,
-    may_cut: bool,
-}
-
-/// `GET /live`.
-pub async fn live(visit: Visit) -> Result<Response, Fault> {
-    visit.authority(Act::ReadLog)?;
-    let rows = visit.console.gate.store.live_sessions(ROWS * 4).await?;
-    page::shown(&LivePage {
-        frame: page::frame(&visit, visit.t().live),
-        rows: rows.into_iter().map(|row| Row::new(row, &visit)).collect(),
-        may_cut: visit.authority(Act::CutOff).is_ok(),
-    })
 }
 
 #[derive(Template)]

@@ -22,6 +22,8 @@ pub struct SignedIn {
     pub person: Person,
     /// The sign-in.
     pub sign_in: ConsoleSignIn,
+    /// What the store knows the browser's token by.
+    pub key: String,
     /// What forms of ours carry, so that no other page can send them.
     pub token: String,
 }

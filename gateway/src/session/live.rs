@@ -39,6 +39,12 @@ impl Live {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
+    /// The session of this id, if it lives here.
+    #[must_use]
+    pub fn one(&self, id: Uuid) -> Option<Arc<Session>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
     /// All of them, now.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Session>> {

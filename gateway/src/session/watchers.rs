@@ -61,7 +61,7 @@ async fn answer(gate: &Gate, mut stream: UnixStream) {
     let (read, mut write) = stream.split();
     let asked = BufReader::new(read.take(QUESTION)).read_line(&mut line).await;
     let session = asked.ok().and_then(|_| line.trim_end().parse::<Uuid>().ok());
-    let Some(session) = session.and_then(|id| gate.live.all().into_iter().find(|session| session.id == id)) else {
+    let Some(session) = session.and_then(|id| gate.live.one(id)) else {
         return;
     };
     // Who has gone away does not need it.

@@ -1,6 +1,6 @@
 //! Cuts a member into pieces that are sealed one by one, while it is written or at its end.
 
-use super::screen::Screen;
+use super::screen::{Screen, Snapshot};
 use crate::replay::parse_line;
 use std::io::{self, BufRead};
 
@@ -86,6 +86,11 @@ impl Cutter {
     /// How the member is cut.
     pub(super) fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// A terminal's screen at the end of its pieces.
+    pub(super) fn screen(&self) -> Option<Snapshot> {
+        (self.kind == Kind::Cast && self.pieces > 0).then(|| self.screen.snapshot(self.micros))
     }
 
     /// The next piece of what `source` gives from [`Cutter::given`] on, its bytes in `piece`; `None` if there is none to

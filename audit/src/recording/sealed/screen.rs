@@ -62,10 +62,14 @@ impl Screen {
 
     /// The comment for the moment that was reached.
     pub(super) fn line(&self, micros: u64) -> String {
-        let (cols, rows) = self.size;
-        let screen = self.drawn.clone();
-        let json = serde_json::to_string(&Snapshot { micros, cols, rows, screen }).unwrap_or_default();
+        let json = serde_json::to_string(&self.snapshot(micros)).unwrap_or_default();
         format!("{PREFIX}{json}\n")
+    }
+
+    /// The screen at the moment that was reached.
+    pub(super) fn snapshot(&self, micros: u64) -> Snapshot {
+        let (cols, rows) = self.size;
+        Snapshot { micros, cols, rows, screen: self.drawn.clone() }
     }
 
     fn resize(&mut self, cols: u16, rows: u16, terminal: &mut Option<Terminal>) {

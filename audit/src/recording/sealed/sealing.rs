@@ -12,7 +12,7 @@ use crate::error::RecordingError;
 use crate::keys::Recipients;
 use crate::recording::journal::{JournalReader, KEY, Lengths, Mark, SUFFIX, SessionKey, Written, parts_of};
 use crate::recording::member::{Found, members_in, sync_folder};
-use crate::recording::{Recording, SessionHead};
+use crate::recording::{Landing, Landings, Recording, SessionHead};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
@@ -38,6 +38,8 @@ pub struct Sealing {
     members: HashMap<String, Member>,
     /// What the log is still to be told of.
     untold: Vec<Stored>,
+    /// Where those who watch can read on from.
+    landings: Landings,
     finished: bool,
 }
 
@@ -64,9 +66,9 @@ impl Sealing {
     pub fn begin(recording: &Recording) -> Result<Self, RecordingError> {
         let partial = partial(recording.folder());
         let index = empty(recording.head(), SEALED_VERSION - 1);
-        let container = Container::open(&partial, index)?;
-        let lengths = recording.lengths().clone();
-        Ok(Self { lengths, ..Self::new(recording.folder(), recording.head(), Some(recording.key()), container) })
+        let begun =
+            Self::new(recording.folder(), recording.head(), Some(recording.key()), Container::open(&partial, index)?);
+        Ok(Self { lengths: recording.lengths().clone(), landings: recording.landings().clone(), ..begun })
     }
 
     /// Takes up what another process left, of which the log was told this much: more than that does not count. Without
@@ -113,6 +115,7 @@ impl Sealing {
             container,
             members: HashMap::new(),
             untold: Vec::new(),
+            landings: Landings::default(),
             finished: false,
         }
     }
@@ -231,6 +234,12 @@ impl Sealing {
             }
             member.mark = source.mark();
             *left = left.saturating_sub(press.room.len() as u64);
+        }
+        if take != Take::All
+            && let Some(snapshot) = member.cutter.screen()
+        {
+            let landing = Landing { snapshot, mark: member.mark, given: member.cutter.given };
+            self.landings.put(&found.name, landing);
         }
         if *left > 0 {
             // What did not come to its turn in this round has waited since then.

@@ -63,6 +63,12 @@ impl Files {
         Some(&file.path)
     }
 
+    /// The path of the file that was opened last of those that move.
+    pub(super) fn moving(&self) -> Option<&[u8]> {
+        let moving = self.files.iter().filter(|(_, file)| file.read.is_some() || file.write.is_some());
+        moving.max_by_key(|(key, _)| key.0).map(|(_, file)| file.path.as_slice())
+    }
+
     /// The device opened a file. One that was opened for writing counts as a transfer even if no byte follows.
     pub(super) fn opened(
         &mut self,

@@ -112,6 +112,11 @@ impl SftpChannel {
         self.dialogue.lines.add(at, entry)
     }
 
+    /// The path of the file that was opened last of those that move.
+    pub(super) fn moving(&self) -> Option<String> {
+        self.dialogue.files.moving().map(|path| String::from_utf8_lossy(path).into_owned())
+    }
+
     /// The channel closed; files that are still open are incomplete.
     pub(super) fn close(&mut self, at: DateTime<Utc>, last: Entry) -> Result<Vec<Transfer>, RecordingError> {
         let (ended, closed) = self.dialogue.files.close_all(at);
