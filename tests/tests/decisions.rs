@@ -25,8 +25,8 @@ fn invariant_01_anything_missing_denies(database: Database) -> Result<()> {
             &["vendor", "change", VENDOR, "--contract-until", "2026-04-01"],
             &["vendor", "change", VENDOR, "--contract-until", "2099-03-31"],
         ),
-        // These two last: they may end the carried sign-in as well, and what came after would be denied for that.
         ("the vendor is suspended", &["vendor", "suspend", VENDOR], &["vendor", "resume", VENDOR]),
+        // Last: it ends the carried sign-in as well, and what came after would be denied for that.
         ("the person is suspended", &["person", "suspend", ENGINEER], &["person", "resume", ENGINEER]),
     ];
     hospital.exec(&certificate, "true", Input::Nothing)?.success().context("with everything in place")?;
@@ -41,6 +41,8 @@ fn invariant_01_anything_missing_denies(database: Database) -> Result<()> {
             reasons(&hospital)?
         );
     }
+    denied(&hospital, &certificate).context("who is back signs in anew")?;
+    hospital.exec(&hospital.sign_in()?, "true", Input::Nothing)?.success().context("signed in anew")?;
     Ok(())
 }
 

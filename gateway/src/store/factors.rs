@@ -4,7 +4,7 @@ use super::Store;
 use super::change::Change;
 use super::db::args;
 use super::error::StoreError;
-use super::persons;
+use super::{persons, sign_ins};
 use chrono::{DateTime, Utc};
 use sekimori_audit::event::Event;
 use sekimori_policy::id::PersonId;
@@ -98,8 +98,7 @@ impl Store {
         let touched = change.run(sql, args![person.as_str()]).await?;
         one_person(touched, person)?;
         change.run("DELETE FROM person_key WHERE person = $1", args![person.as_str()]).await?;
-        let sql = "UPDATE sign_in SET revoked = $2 WHERE person = $1 AND revoked IS NULL";
-        change.run(sql, args![person.as_str(), event.at]).await?;
+        sign_ins::revoke_all(&mut change, person, event.at).await?;
         change.commit(&event).await?;
         Ok(())
     }

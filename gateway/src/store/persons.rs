@@ -4,10 +4,10 @@ use super::Store;
 use super::change::{Read, document};
 use super::db::args;
 use super::error::StoreError;
-use super::vendors;
+use super::{sign_ins, vendors};
 use sekimori_audit::event::Event;
 use sekimori_policy::authority::{self, Act};
-use sekimori_policy::facts::Person;
+use sekimori_policy::facts::{Person, Status};
 use sekimori_policy::id::PersonId;
 
 impl Store {
@@ -60,6 +60,10 @@ impl Store {
         change
             .run("UPDATE person SET vendor = $2, document = $3 WHERE id = $1", args![id.as_str(), vendor, text])
             .await?;
+        if person.status != Status::Active {
+            // What was proved before does not count again when they are back.
+            sign_ins::revoke_all(&mut change, id, event.at).await?;
+        }
         change.commit(&event).await?;
         Ok(person)
     }

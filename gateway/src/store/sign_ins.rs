@@ -94,6 +94,13 @@ impl Store {
     }
 }
 
+/// Revokes whatever a person has signed in to.
+pub(super) async fn revoke_all(change: &mut Change, person: &PersonId, at: DateTime<Utc>) -> Result<(), StoreError> {
+    let sql = "UPDATE sign_in SET revoked = $2 WHERE person = $1 AND revoked IS NULL";
+    change.run(sql, args![person.as_str(), at]).await?;
+    Ok(())
+}
+
 /// Writes the row, and forgives the person's earlier failures.
 pub(super) async fn insert(change: &mut Change, sign_in: &SignIn) -> Result<(), StoreError> {
     if sign_in.certificate_serial.is_some() != sign_in.expires.is_some() {

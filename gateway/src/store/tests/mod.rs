@@ -62,6 +62,7 @@ cases! {
     people::invariant_06_a_code_is_spent_exactly_once_from_fifty_connections,
     people::spent_steps_never_come_back,
     people::factors_are_reset_together_with_what_they_carried,
+    people::who_is_suspended_signs_in_anew_afterwards,
     people::a_key_belongs_to_one_person_and_takes_its_sign_ins_along,
     people::failures_in_a_row_are_counted_and_forgiven,
     people::edits_at_once_all_count,

@@ -3,8 +3,8 @@
 use super::bed::{Bed, always, event, noon, person, sign_in};
 use crate::store::StoreError;
 use chrono::TimeDelta;
-use sekimori_audit::event::Kind;
-use sekimori_policy::facts::{HospitalRole, Person};
+use sekimori_audit::event::{Event, Kind};
+use sekimori_policy::facts::{HospitalRole, Person, Status};
 use std::sync::Arc;
 use tokio::sync::Barrier;
 
@@ -91,6 +91,22 @@ pub async fn factors_are_reset_together_with_what_they_carried(bed: Bed) {
     assert_eq!(store.keys(&eng1).await.unwrap(), vec![]);
     assert_eq!(store.carried_sign_ins(noon()).await.unwrap(), vec![]);
     assert_eq!(store.sign_in(carried.id).await.unwrap().unwrap().revoked, Some(noon()));
+}
+
+pub async fn who_is_suspended_signs_in_anew_afterwards(bed: Bed) {
+    let store = bed.furnished().await;
+    let eng1 = "eng1".parse().unwrap();
+    let mut carried = sign_in("eng1");
+    (carried.certificate_serial, carried.expires) = (Some(7), Some(noon() + TimeDelta::hours(8)));
+    store.open_sign_in(&carried, event(Kind::SignInCarried)).await.unwrap();
+    for (status, standing) in [(Status::Active, 1), (Status::Suspended, 0), (Status::Active, 0)] {
+        let switch = |person: &mut Person, _: &mut Event| {
+            person.status = status;
+            Ok::<(), StoreError>(())
+        };
+        store.update_person(&eng1, event(Kind::PersonChange), switch).await.unwrap();
+        assert_eq!(store.carried_sign_ins(noon()).await.unwrap().len(), standing, "{status:?}");
+    }
 }
 
 pub async fn a_key_belongs_to_one_person_and_takes_its_sign_ins_along(bed: Bed) {
