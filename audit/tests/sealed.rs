@@ -9,7 +9,7 @@ use common::{bytes, end, head, member, shell, started};
 use sekimori_audit::error::RecordingError;
 use sekimori_audit::keys::{self, Made};
 use sekimori_audit::recording::{
-    Limits, Output, Press, Recording, Recordings, SealedIndex, Sealing, Stored, head_in, sealed_path,
+    Limits, Output, Press, Recording, Recordings, SealedIndex, Sealing, Stored, head_in, sealed_path, take_away,
 };
 use sekimori_audit::replay::{self, Happening, Source, export, export_sealed};
 use std::fmt::Write as _;
@@ -26,7 +26,8 @@ struct Sealed {
 
 fn seal(sealing: Result<Sealing, RecordingError>, made: &Made) -> Sealed {
     let mut sealing = sealing.unwrap();
-    sealing.finish(&made.recipients, &mut Press::new().unwrap()).unwrap();
+    let mut press = Press::new().unwrap();
+    while sealing.finish(&made.recipients, &mut press).unwrap() {}
     Sealed { path: sealed_path(sealing.folder()), stored: sealing.untold().to_vec() }
 }
 
@@ -271,7 +272,9 @@ async fn what_fills_a_piece_is_sealed_while_the_session_goes_on() {
     let elsewhere = root.path().join("elsewhere").join(recording.session().to_string());
     copy(recording.folder(), &elsewhere);
     std::fs::copy(recording.folder().with_extension("tar.partial"), elsewhere.with_extension("tar.partial")).unwrap();
-    let crashed = seal(left(&elsewhere, &told[..told.len() - 1]), &made);
+    // The log was told of some twice: whoever told it did not know that it had come through.
+    let twice = [&told[..2], &told[..told.len() - 1]].concat();
+    let crashed = seal(left(&elsewhere, &twice), &made);
     assert!(export_sealed(&crashed.path, std::io::sink()).unwrap().verified);
     let names: Vec<_> = crashed.stored.iter().map(|stored| stored.name.as_str()).collect();
     assert!(names.contains(&"key.age") && names.contains(&"00001.stdout.000005.journal"), "{names:?}");
@@ -282,7 +285,7 @@ async fn what_fills_a_piece_is_sealed_while_the_session_goes_on() {
     // The session goes on, and ends.
     sealing.told(told.len());
     recording.finish(end()).await.unwrap();
-    sealing.finish(&made.recipients, &mut press).unwrap();
+    while sealing.finish(&made.recipients, &mut press).unwrap() {}
     let path = sealed_path(recording.folder());
     assert!(export_sealed(&path, std::io::sink()).unwrap().verified);
     let index = SealedIndex::read(&path).unwrap();
@@ -316,6 +319,85 @@ async fn a_long_burst_is_sealed_in_rounds_without_a_pause() {
     }
     assert_eq!(rounds, 3);
     assert_eq!(sealing.untold().iter().filter(|stored| stored.name.starts_with("00001.stdout")).count(), 40);
+}
+
+/// Whoever takes it up is killed as well, and the next one, and the log was told of some of what each did.
+#[tokio::test]
+async fn one_crash_after_the_other_loses_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let made = keys::make();
+    let recording = sealed_to(&made, root.path()).await;
+    let big: Vec<u8> = (0..5_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    for channel in 1..=8 {
+        let exec = recording.stream(channel, "cat big".to_owned()).await.unwrap();
+        exec.from_device(Output::Stdout, &bytes(&big)).unwrap();
+    }
+    let folder = recording.folder().to_owned();
+    let (mut told, mut press, mut crashes) = (Vec::new(), Press::new().unwrap(), 0);
+    // What is compared has to be compared in one life: each is a round longer than the one before.
+    let last = 'lives: loop {
+        let mut sealing = left(&folder, &told).unwrap();
+        for _ in 0..=crashes {
+            let more = sealing.finish(&made.recipients, &mut press).unwrap();
+            told.extend_from_slice(sealing.untold());
+            sealing.told(usize::MAX);
+            if !more {
+                break 'lives sealing;
+            }
+        }
+        // And a round of which the log is not told.
+        let _ = sealing.finish(&made.recipients, &mut press).unwrap();
+        crashes += 1;
+    };
+    assert!(crashes >= 2, "{crashes}");
+    let path = sealed_path(&folder);
+    assert!(export_sealed(&path, std::io::sink()).unwrap().verified);
+    let mut stored = last.stored().unwrap();
+    stored.sort_by_key(|stored| stored.place.at);
+    told.sort_by_key(|stored| stored.place.at);
+    assert_eq!(told, stored);
+    let opened = source(&path, &made);
+    for channel in 1..=8 {
+        assert!(member(&opened, &format!("{channel:05}.stdout")) == big, "the bytes of channel {channel} differ");
+    }
+}
+
+/// Whatever a crash leaves of a folder that was about to be used, or to go, is gone at the next start; what was recorded
+/// is not.
+#[tokio::test]
+async fn a_folder_is_made_and_taken_away_whole_whenever_a_crash_comes() {
+    let root = tempfile::tempdir().unwrap();
+    let made = keys::make();
+    let limits = Limits { reserve_bytes: 0, ..Limits::default() };
+    let recordings = Recordings::open(root.path().to_owned(), limits, made.recipients.clone()).unwrap();
+    let begun = async || recordings.start(head()).await.unwrap().folder().to_owned();
+    // Before it was used: no head, or one without its name yet.
+    let (bare, torn) = (begun().await, begun().await);
+    std::fs::remove_file(bare.join("session.json")).unwrap();
+    std::fs::rename(torn.join("session.json"), torn.join("session.json.partial")).unwrap();
+    // While it went, all of it being sealed: its head last.
+    let going = begun().await;
+    seal(left(&going, &[]), &made);
+    std::fs::write(going.join("00001.cast.journal"), "").unwrap();
+    let gone = begun().await;
+    seal(left(&gone, &[]), &made);
+    std::fs::remove_file(gone.join("session.json")).unwrap();
+    std::fs::create_dir(gone.join("files")).unwrap();
+    // Recorded in, and not sealed; the other one lost its head, which no crash does.
+    let (kept, odd) = (begun().await, begun().await);
+    std::fs::write(odd.join("00001.cast.journal"), "SKMJRNL1").unwrap();
+    std::fs::remove_file(odd.join("session.json")).unwrap();
+
+    let mut expected = vec![going.clone(), kept.clone(), odd.clone()];
+    expected.sort();
+    for _ in 0..2 {
+        assert_eq!(recordings.unsealed().unwrap(), expected);
+    }
+    assert!(odd.join("key.age").exists(), "what opens it is gone");
+    assert!(![bare, torn, gone].iter().any(|folder| folder.exists()));
+    assert!(take_away(&kept).is_err() && kept.join("key.age").exists(), "it is not sealed");
+    take_away(&going).unwrap();
+    assert!(!going.exists() && sealed_path(&going).exists());
 }
 
 fn copy(from: &Path, to: &Path) {

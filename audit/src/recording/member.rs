@@ -120,7 +120,7 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), RecordingError> {
 }
 
 /// Temporary file, fsync, rename, fsync of the folder.
-fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), RecordingError> {
+pub(super) fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), RecordingError> {
     let temporary = path.with_added_extension(PARTIAL);
     let mut file = create_file(&temporary)?;
     let written = file

@@ -39,6 +39,7 @@ mod sftp;
 mod stream;
 mod tap;
 mod values;
+mod working;
 
 pub use crate::error::RecordingError;
 pub use journal::SessionKey;
@@ -54,6 +55,7 @@ pub use values::{
     ChannelEntry, ChannelKind, Direction, ExitStatus, FORMAT_VERSION, Forward, Manifest, MemberEntry, Output,
     SessionEnd, SessionHead, Summary, Terminal, Transfer,
 };
+pub use working::take_away;
 
 use crate::keys::{Recipients, write_new};
 use channel::Channel;
@@ -130,19 +132,12 @@ impl Recordings {
     }
 
     /// The working folders that are there: of live sessions, and of those whose recording was not sealed yet. Those that
-    /// a crash left before anything was recorded in them are taken away. Blocks.
+    /// a crash left before anything was recorded in them, or half taken away, are taken away. Blocks.
     ///
     /// # Errors
     /// [`RecordingError::Storage`] if the folder of recordings cannot be read.
     pub fn unsealed(&self) -> Result<Vec<PathBuf>, RecordingError> {
-        let mut folders = vec![self.root.clone()];
-        // Years, months, days, sessions.
-        for _ in 0..4 {
-            folders = folders.iter().map(|folder| folders_in(folder)).collect::<Result<Vec<_>, _>>()?.concat();
-        }
-        folders.retain(|folder| folder.join(HEAD).exists() || !was_never_used(folder));
-        folders.sort();
-        Ok(folders)
+        working::unsealed(&self.root)
     }
 
     /// Starts a recording: its folder, key and `session.json` are on the disk when this returns.
@@ -185,7 +180,8 @@ impl Recordings {
         let sealed = key.sealed(&self.recipients).map_err(RecordingError::storage("seal the key of", folder))?;
         write_new(&folder.join(journal::KEY), &sealed)?;
         let json = json_of(&values::HeadFile::of(head), folder)?;
-        write_new(&folder.join(HEAD), &json)?;
+        // Complete or not at all: half of it would be no head, and say that something was recorded.
+        member::write_whole(folder, &folder.join(HEAD), &json)?;
         for made in folder.ancestors().take_while(|ancestor| ancestor.starts_with(&self.root)) {
             sync_folder(made)?;
         }
@@ -442,20 +438,6 @@ impl Shared {
         let size = manifest.members.iter().map(|member| member.size).sum();
         Ok(Summary { manifest, manifest_sha256: sha256_of(&json), size })
     }
-}
-
-fn folders_in(folder: &Path) -> Result<Vec<PathBuf>, RecordingError> {
-    let entries = std::fs::read_dir(folder).map_err(RecordingError::storage("list", folder))?;
-    let entries = entries.collect::<Result<Vec<_>, _>>().map_err(RecordingError::storage("list", folder))?;
-    let folders = entries.iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    Ok(folders.map(std::fs::DirEntry::path).collect())
-}
-
-/// Whether a session's folder was made and nothing more: a crash came before anything could be recorded there. Then it
-/// is taken away.
-fn was_never_used(folder: &Path) -> bool {
-    let _ = std::fs::remove_file(folder.join(journal::KEY));
-    std::fs::remove_dir(folder).is_ok()
 }
 
 fn sha256_of(bytes: &[u8]) -> String {

@@ -23,7 +23,7 @@ pub(super) enum Token<'a> {
     String,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 enum State {
     #[default]
     Ground,
@@ -38,7 +38,7 @@ enum State {
 }
 
 /// The parser's place in the output.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Parser {
     state: State,
     collected: String,

@@ -185,7 +185,7 @@ fn told(transfer: &Transfer) -> String {
 }
 
 /// Output on its way to lines.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Stripped {
     parser: Parser,
     line: String,

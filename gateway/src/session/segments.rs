@@ -1,15 +1,15 @@
 //! What becomes of recordings: they are sealed while their sessions go on, the log is told of each sealed file, and when
 //! a session has ended and all of it is sealed its working folder is taken away.
 //!
-//! One recording at a time, on a thread that gives way to everything else. What is not sealed yet lies in the folder, so
-//! that nothing is lost when the gateway ends first: what is found at the start is sealed then, as it is, since its key is
-//! gone with the process that had it. Each step can be done again after a crash at any point.
+//! One recording at a time, some MiB of it, on a thread that gives way to everything else. What is not sealed yet lies in
+//! the folder, so that nothing is lost when the gateway ends first: what is found at the start is sealed then, as it is,
+//! since its key is gone with the process that had it. Each step can be done again after a crash at any point.
 
 use crate::gate::Gate;
 use crate::store::StoreError;
 use chrono::Utc;
 use sekimori_audit::event::{Actor, Event, Kind};
-use sekimori_audit::recording::{Press, Recording, RecordingError, Sealing, SessionHead, Stored, head_in};
+use sekimori_audit::recording::{self, Press, Recording, RecordingError, Sealing, SessionHead, Stored, head_in};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -50,7 +50,8 @@ impl Segments {
     /// Seals what was left behind in these folders, and then what comes, until [`Segments::finish`].
     pub fn spawn(&self, gate: Arc<Gate>, left: Vec<PathBuf>) {
         let due = left.into_iter().map(|folder| Due::new(folder, None)).collect();
-        self.task.spawn(Office { gate, desk: desk(), under_way: HashMap::new(), lost: HashSet::new(), due }.run());
+        let (under_way, lost, doubtful) = (HashMap::new(), HashSet::new(), HashSet::new());
+        self.task.spawn(Office { gate, desk: desk(), under_way, lost, doubtful, due }.run());
         self.task.close();
     }
 
@@ -115,6 +116,12 @@ impl Begun {
     }
 }
 
+/// When live recordings are looked at next, and whether more of one is due already.
+struct Look {
+    next: Instant,
+    more: bool,
+}
+
 /// Where recordings are sealed. Whatever touches the disk is done at its desk: a disk that stands still must not hold up
 /// what runs here.
 struct Office {
@@ -125,6 +132,8 @@ struct Office {
     /// Those of which it is no longer known here how far they are: they are taken up at their end from what the log was
     /// told, as another process' are.
     lost: HashSet<PathBuf>,
+    /// Those of which the log was told and did not answer: it may know of it all the same.
+    doubtful: HashSet<PathBuf>,
     due: Vec<Due>,
 }
 
@@ -132,10 +141,14 @@ impl Office {
     async fn run(mut self) {
         let gate = self.gate.clone();
         let segments = &gate.segments;
+        let mut live = Look { next: Instant::now(), more: false };
         loop {
-            // Asked first: whatever has ended by then is sealed in this round.
+            // Asked first: whatever has ended by then is sealed before this returns.
             let stopping = segments.stop.is_cancelled();
-            let pause = if self.seal_what_is_live().await { Duration::ZERO } else { ROUND };
+            // Not more often than that, or a burst would seem to be over between two rounds of another recording's rest.
+            if live.more || live.next <= Instant::now() {
+                live = Look { more: self.seal_what_is_live().await, next: Instant::now() + ROUND };
+            }
             let ended = segments.take_ended();
             for one in ended {
                 let folder = one.folder().to_owned();
@@ -145,12 +158,15 @@ impl Office {
             let now = Instant::now();
             let (due, later) = std::mem::take(&mut self.due).into_iter().partition(|due: &Due| due.at <= now);
             self.due = later;
+            let mut more = false;
             for due in due {
-                self.settle(due).await;
+                more |= self.settle(due).await;
             }
-            if stopping {
+            if stopping && !more {
                 return;
             }
+            let pause =
+                if live.more || more { Duration::ZERO } else { live.next.saturating_duration_since(Instant::now()) };
             tokio::select! {
                 () = segments.more.notified() => {}
                 () = segments.stop.cancelled() => {}
@@ -194,28 +210,37 @@ impl Office {
             .await??;
         // Only what is on the disk is told of.
         let told = match went_on {
-            Ok(more) => tell(&self.gate, &mut sealing).await.map(|()| more),
+            Ok(more) => self.tell(&mut sealing).await.map(|()| more),
             Err(fault) => Err(fault.into()),
         };
         self.under_way.insert(folder, sealing);
         told
     }
 
-    /// Seals the rest of a recording, tells the log, and takes the folder away; or puts it off.
-    async fn settle(&mut self, due: Due) {
+    /// Seals more of the rest of a recording and tells the log; takes the folder away once that is all, or puts it off.
+    /// Whether there is more to do at once.
+    async fn settle(&mut self, due: Due) -> bool {
         let sealing = self.under_way.remove(&due.folder);
-        let Err(fault) = self.finish(&due, sealing).await else {
-            self.gate.segments.task.spawn(take_away(due.folder));
-            return;
+        let fault = match self.finish(&due, sealing).await {
+            Ok(true) => {
+                self.due.push(Due { pause: AGAIN, ..due });
+                return true;
+            }
+            Ok(false) => {
+                self.gate.segments.task.spawn(take_away(due.folder));
+                return false;
+            }
+            Err(fault) => fault,
         };
         tracing::error!(folder = %due.folder.display(), %fault, "a recording is not sealed yet; trying again");
         // With the thread that is gone went what it was given.
         let lost = matches!(fault, Fault::Thread);
         let due = Due { recording: due.recording.filter(|_| !lost), ..due };
         self.due.push(due.put_off());
+        false
     }
 
-    async fn finish(&mut self, due: &Due, sealing: Option<Sealing>) -> Result<(), Fault> {
+    async fn finish(&mut self, due: &Due, sealing: Option<Sealing>) -> Result<bool, Fault> {
         let begun = match (sealing, &due.recording) {
             (Some(sealing), _) => Begun::Before(Box::new(sealing)),
             (None, Some(recording)) => Begun::Now(recording.clone()),
@@ -229,18 +254,54 @@ impl Office {
         let (mut sealing, finished) = self
             .at_desk(move |press| {
                 let mut sealing = begun.taken_up()?;
-                let finished = sealing.finish(&recipients, press).and_then(|()| sealing.stored());
+                let finished = match sealing.finish(&recipients, press) {
+                    Ok(true) => Ok(None),
+                    Ok(false) => sealing.stored().map(Some),
+                    Err(fault) => Err(fault),
+                };
                 Ok::<_, RecordingError>((sealing, finished))
             })
             .await??;
         let outcome = match finished {
-            Ok(stored) => tell_the_end(&self.gate, &mut sealing, &stored).await,
+            Ok(None) => self.tell(&mut sealing).await.map(|()| true),
+            Ok(Some(stored)) => self.tell_the_end(&mut sealing, &stored).await.map(|()| false),
             Err(fault) => Err(fault.into()),
         };
-        if outcome.is_err() {
+        if !matches!(outcome, Ok(false)) {
             self.under_way.insert(due.folder.clone(), sealing);
         }
         outcome
+    }
+
+    /// Tells the log of what was sealed.
+    async fn tell(&mut self, sealing: &mut Sealing) -> Result<(), Fault> {
+        while !sealing.untold().is_empty() {
+            let head = sealing.head();
+            let segments = sealing.untold().iter().take(TOGETHER);
+            let events: Vec<_> = segments.map(|stored| event(head, Kind::RecordingSegment, json!(stored))).collect();
+            // In doubt until it has answered: a database can keep what it was too slow to confirm.
+            let told = match self.doubtful.insert(sealing.folder().to_owned()) {
+                true => Box::pin(self.gate.store.record_all(&events)).await,
+                false => Box::pin(self.gate.store.record_missing(head.session, &events)).await,
+            };
+            told?;
+            self.doubtful.remove(sealing.folder());
+            sealing.told(events.len());
+        }
+        Ok(())
+    }
+
+    /// Tells the log of the rest, and that this is all.
+    async fn tell_the_end(&mut self, sealing: &mut Sealing, stored: &[Stored]) -> Result<(), Fault> {
+        self.tell(sealing).await?;
+        let bytes: u64 = stored.iter().map(|stored| stored.place.size).sum();
+        let index = stored.last().map(|stored| &stored.place.sha256);
+        let detail = json!({ "files": stored.len(), "bytes": bytes, "index_sha256": index });
+        let head = sealing.head();
+        // It may know already: a crash can come between this and taking the folder away.
+        let end = event(head, Kind::RecordingSealed, detail);
+        Box::pin(self.gate.store.record_missing(head.session, &[end])).await?;
+        Ok(())
     }
 
     /// Has something done by the thread that seals; a new one takes its place when it is gone.
@@ -278,35 +339,6 @@ async fn told(gate: &Gate, head: &SessionHead) -> Result<Vec<Stored>, StoreError
     Ok(told)
 }
 
-/// Tells the log of what was sealed.
-async fn tell(gate: &Gate, sealing: &mut Sealing) -> Result<(), Fault> {
-    while !sealing.untold().is_empty() {
-        let head = sealing.head();
-        let segments = sealing.untold().iter().take(TOGETHER);
-        let events: Vec<_> = segments.map(|stored| event(head, Kind::RecordingSegment, json!(stored))).collect();
-        Box::pin(gate.store.record_all(&events)).await?;
-        sealing.told(events.len());
-    }
-    Ok(())
-}
-
-/// Tells the log of the rest, and that this is all.
-async fn tell_the_end(gate: &Gate, sealing: &mut Sealing, stored: &[Stored]) -> Result<(), Fault> {
-    tell(gate, sealing).await?;
-    let head = sealing.head();
-    for stored in gate.store.events_of_session(head.session).await? {
-        if stored.event().map_err(Fault::Store)?.kind == Kind::RecordingSealed {
-            // A crash came between this and taking the folder away.
-            return Ok(());
-        }
-    }
-    let bytes: u64 = stored.iter().map(|stored| stored.place.size).sum();
-    let index = stored.last().map(|stored| &stored.place.sha256);
-    let detail = json!({ "files": stored.len(), "bytes": bytes, "index_sha256": index });
-    gate.store.record(event(head, Kind::RecordingSealed, detail)).await?;
-    Ok(())
-}
-
 fn event(head: &SessionHead, kind: Kind, detail: Value) -> Event {
     Event {
         person: Some(head.person.clone()),
@@ -323,7 +355,7 @@ fn event(head: &SessionHead, kind: Kind, detail: Value) -> Event {
 async fn take_away(folder: PathBuf) {
     tokio::time::sleep(FOLLOWERS).await;
     let path = folder.clone();
-    let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(path)).await;
+    let removed = tokio::task::spawn_blocking(move || recording::take_away(&path)).await;
     if let Ok(Err(fault)) = removed {
         tracing::warn!(folder = %folder.display(), %fault, "a sealed recording's folder cannot be taken away");
     }

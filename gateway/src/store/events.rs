@@ -50,6 +50,28 @@ impl Store {
         Ok(())
     }
 
+    /// Writes those of several events of a session that are not there yet, when nobody knows whether an earlier try came
+    /// through: two of the same kind that tell the same are one.
+    ///
+    /// # Errors
+    /// As [`Store::record`].
+    pub async fn record_missing(&self, session: uuid::Uuid, events: &[Event]) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        // Within the change: a try that is still on its way has come through, or never will, when it is this one's turn.
+        let mut known = Vec::new();
+        for row in change.read().rows("SELECT seq, salt, body FROM event WHERE session = $1", args![session]).await? {
+            known.push(stored(&row)?.event()?);
+        }
+        let told = |event: &Event| known.iter().any(|known| known.kind == event.kind && known.detail == event.detail);
+        let missing: Vec<_> = events.iter().filter(|event| !told(event)).collect();
+        let Some((last, others)) = missing.split_last() else { return Ok(()) };
+        for event in others {
+            change.tell(event).await?;
+        }
+        change.commit(last).await?;
+        Ok(())
+    }
+
     /// The number of the newest event, 0 before the first. One row is read: cheap enough to ask five times a second
     /// for changes that another process made.
     ///

@@ -18,12 +18,15 @@
 //! | `SESSION/00001.cast.000001.journal` | a piece of the journal of `00001.cast` ([`journal`](super::journal)) |
 //!
 //! So `tar -x`, `age -d`, `zstd -d` and `cat` open a recording without this program. Text is cut between lines, after
-//! 256 KiB, and a terminal's also after 60 s; other bytes after 1 MiB. From its second piece on a terminal's begins with
-//! a comment that holds the screen ([`screen`]), so that a reader who wants one moment opens one piece. A reader without
-//! a key can still check every stored byte: against the index, and against the log that holds the same hashes.
+//! 256 KiB, and a terminal's also after 60 s; other bytes after 1 MiB. (A recording of very many pieces has larger ones, so
+//! that its index can be read.) From its second piece on a terminal's begins with a comment that holds the screen
+//! ([`screen`]), unless that takes more than 1 MiB, so that a reader who wants one moment opens one piece. A reader
+//! without a key can still check every stored byte: against the index, and against the log that holds the same hashes.
 
+mod advance;
 mod container;
 mod cut;
+mod press;
 pub(crate) mod screen;
 mod sealing;
 pub(crate) mod words;
@@ -127,7 +130,7 @@ pub struct Piece {
     /// The bytes of the member that lie in earlier pieces.
     pub start: u64,
     /// For a terminal's: the microseconds of the recording that lie in earlier pieces. From the second on a line with
-    /// the screen comes first that is no part of the member.
+    /// the screen comes first that is no part of the member. `None` where that would take more than 1 MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub micros: Option<u64>,
 }
@@ -175,6 +178,6 @@ pub fn sealed_path(folder: &Path) -> PathBuf {
     folder.with_extension("tar")
 }
 
-pub use container::Press;
 pub(crate) use container::read_index;
+pub use press::Press;
 pub use sealing::Sealing;

@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 /// How the line begins.
 const PREFIX: &str = "# sekimori-screen ";
 
+/// The largest line that says it, and what draws it: every piece would carry it, and a device can give each cell colours
+/// of its own. Where it takes more there is none, and a reader begins at a piece before.
+const MOST_LINE: usize = 1 << 20;
+
 /// The screen at a moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
@@ -33,15 +37,25 @@ impl Snapshot {
 
 /// An emulated terminal that is shown a recording piece by piece. Between pieces it is what would draw it, a few KiB: a
 /// session that is idle must not hold the memory of every cell.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Screen {
     drawn: String,
     size: (u16, u16),
+    /// What was shown before is not known.
+    unknown: bool,
 }
 
 impl Screen {
+    /// The screen of a terminal whose beginning was not shown here.
+    pub(super) fn unknown() -> Self {
+        Self { unknown: true, ..Self::default() }
+    }
+
     /// Shows the lines of a piece.
     pub(super) fn show(&mut self, lines: &[u8]) {
+        if self.unknown {
+            return;
+        }
         let mut terminal = Terminal::new(self.size.0.into(), self.size.1.into()).ok();
         if let Some(terminal) = &mut terminal {
             terminal.feed(self.drawn.as_str());
@@ -60,16 +74,18 @@ impl Screen {
         self.drawn = terminal.as_ref().map(Terminal::dump).unwrap_or_default();
     }
 
-    /// The comment for the moment that was reached.
-    pub(super) fn line(&self, micros: u64) -> String {
-        let json = serde_json::to_string(&self.snapshot(micros)).unwrap_or_default();
-        format!("{PREFIX}{json}\n")
+    /// The comment for the moment that was reached; `None` where there can be none.
+    pub(super) fn line(&self, micros: u64) -> Option<String> {
+        let json = serde_json::to_string(&self.snapshot(micros)?).ok()?;
+        let line = format!("{PREFIX}{json}\n");
+        (line.len() <= MOST_LINE).then_some(line)
     }
 
-    /// The screen at the moment that was reached.
-    pub(super) fn snapshot(&self, micros: u64) -> Snapshot {
+    /// The screen at the moment that was reached; `None` where it is not known, or takes too much.
+    pub(super) fn snapshot(&self, micros: u64) -> Option<Snapshot> {
         let (cols, rows) = self.size;
-        Snapshot { micros, cols, rows, screen: self.drawn.clone() }
+        let known = !self.unknown && self.drawn.len() <= MOST_LINE;
+        known.then(|| Snapshot { micros, cols, rows, screen: self.drawn.clone() })
     }
 
     fn resize(&mut self, cols: u16, rows: u16, terminal: &mut Option<Terminal>) {

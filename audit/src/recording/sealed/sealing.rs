@@ -1,28 +1,26 @@
 //! Seals a recording while it is written: what fills a piece, or has waited for a minute, goes into the tar, so that less
 //! and less of a session hangs on the machine that records it. What is left at the end follows then.
 //!
-//! The log is told of each piece before the next round. After a crash a recording is taken up again from what the log was
-//! told ([`Sealing::left`]), and from its journals, which stay whole until the tar is.
+//! The log is told of each piece before the next round, once it is on the disk. After a crash a recording is taken up
+//! again from what the log was told ([`Sealing::left`]), and from its journals, which stay whole until the tar is: what
+//! a failed sync leaves in doubt is made from them anew as well. Before the tar gets its name, what the disk gives back
+//! of it is compared with what was sealed. That proves the bytes as far as the disk tells the truth: what it still has
+//! in a memory of its own can be lost with its power.
 
-use super::container::{Container, Press, read_index};
-use super::cut::{BYTES, Cutter, Kind, Take};
-use super::words::{self, Words};
+use super::advance::{Member, Source};
+use super::container::{Container, read_index};
+use super::cut::{Cutter, Kind, TEXT, Take};
+use super::press::Press;
+use super::words;
 use super::{INDEX, Piece, Place, SEALED_VERSION, SealedIndex, SealedMember, Stored, sealed_path};
 use crate::error::RecordingError;
 use crate::keys::Recipients;
-use crate::recording::journal::{JournalReader, KEY, Lengths, Mark, SUFFIX, SessionKey, Written, parts_of};
+use crate::recording::journal::{KEY, Lengths, SUFFIX, SessionKey, parts_of};
 use crate::recording::member::{Found, members_in, sync_folder};
 use crate::recording::{Landing, Landings, Recording, SessionHead};
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-/// How long what does not fill a piece may wait.
-const WAIT: Duration = Duration::from_secs(60);
-/// The bytes that may wait while they come in a burst: who moves a large file has the processors first.
-const BURST: u64 = 1 << 30;
 /// Plain bytes of one recording that are sealed in a round: others wait for their turn.
 const ROUND: u64 = 16 << 20;
 
@@ -36,26 +34,29 @@ pub struct Sealing {
     lengths: Lengths,
     container: Container,
     members: HashMap<String, Member>,
+    /// Members as they were when all of theirs was on the disk.
+    before: HashMap<String, Member>,
+    /// Where reading goes on in the member whose rest takes more than one round.
+    open: Option<(String, Source)>,
+    /// What is not on the disk yet.
+    fresh: Vec<Stored>,
     /// What the log is still to be told of.
     untold: Vec<Stored>,
     /// Where those who watch can read on from.
     landings: Landings,
-    finished: bool,
+    stage: Stage,
 }
 
-/// How far one member is sealed.
-struct Member {
-    /// Its number in the index.
-    number: usize,
-    cutter: Cutter,
-    /// A terminal's text.
-    words: Words,
-    /// Where its journal goes on.
-    mark: Mark,
-    /// Since when something waits.
-    waits: Option<Instant>,
-    /// How much waited at the last look.
-    waited: u64,
+/// How far the tar is.
+enum Stage {
+    /// Pieces come.
+    Filled,
+    /// It has its index and its end; so far it was compared with what was sealed.
+    Ended { index: Stored, compared: (usize, usize) },
+    /// It has its name.
+    Named { index: Stored },
+    /// And that is on the disk.
+    Finished,
 }
 
 impl Sealing {
@@ -78,28 +79,41 @@ impl Sealing {
     /// What the file system said, or [`RecordingError::Damaged`].
     pub fn left(folder: &Path, head: &SessionHead, told: &[Stored]) -> Result<Self, RecordingError> {
         let (path, partial) = (sealed_path(folder), partial(folder));
-        if path.exists() {
+        if path.try_exists().map_err(RecordingError::storage("look for", &path))? {
             let (index, place) = read_index(&path)?;
+            let index_stored = Stored::alone(INDEX, place);
             let mut sealing = Self::new(folder, head, None, Container::open(&path, index)?);
-            sealing.finished = true;
-            sealing.tell_all_but(told, Stored::alone(INDEX, place));
+            let known: HashSet<&str> = told.iter().map(|told| told.name.as_str()).collect();
+            let all = sealing.container.index().stored();
+            sealing.fresh = all.filter(|stored| !known.contains(stored.name.as_str())).collect();
+            // Whether it is what was sealed, and its name on the disk, nobody knows yet.
+            sealing.stage = Stage::Ended { index: index_stored, compared: (0, 0) };
             return Ok(sealing);
         }
         let there = std::fs::metadata(&partial).map_or(0, |found| found.len());
         let journals = members_in(folder)?.iter().any(|found| found.journal);
         let mut index = empty(head, if journals { SEALED_VERSION } else { SEALED_VERSION - 1 });
-        let mut members = HashMap::new();
-        for stored in told.iter().filter(|stored| stored.place.at > 0 && stored.place.at + stored.place.size <= there) {
+        let (mut members, mut known) = (HashMap::<String, Member>::new(), HashSet::new());
+        let lies_there =
+            |place: &Place| place.at > 0 && place.at.checked_add(place.size).is_some_and(|end| end <= there);
+        for stored in told.iter().filter(|stored| lies_there(&stored.place)) {
+            if !known.insert(stored.name.as_str()) {
+                // Told twice, since nobody knew whether the first time had come through. It is there once.
+                continue;
+            }
             if stored.name == KEY {
                 index.key = Some(stored.place.clone());
             } else if let Some((member, piece)) = piece_of(stored) {
-                let number = number_of(&mut index, member);
+                let number = members.get(member).map_or(index.members.len(), |known| known.number);
+                if number == index.members.len() {
+                    index.members.push(SealedMember { name: member.to_owned(), size: 0, pieces: Vec::new() });
+                }
                 if let Some(known) = index.members.get_mut(number) {
                     known.pieces.push(piece);
                     known.size = stored.end;
-                    let pieces = known.pieces.len() as u64;
-                    let cutter = Cutter::after(member, pieces, stored.end);
-                    members.insert(member.to_owned(), Member { cutter, ..Member::new(number, member) });
+                    let cutter = Cutter::after(member, known.pieces.len() as u64, stored.end);
+                    let taken_up = Member { cutter, words: None, ..Member::new(number, member) };
+                    members.insert(member.to_owned(), taken_up);
                 }
             }
         }
@@ -114,9 +128,12 @@ impl Sealing {
             lengths: Lengths::default(),
             container,
             members: HashMap::new(),
+            before: HashMap::new(),
+            open: None,
+            fresh: Vec::new(),
             untold: Vec::new(),
             landings: Landings::default(),
-            finished: false,
+            stage: Stage::Filled,
         }
     }
 
@@ -132,7 +149,7 @@ impl Sealing {
         &self.head
     }
 
-    /// What the log is to be told of.
+    /// What the log is to be told of; all of it is on the disk.
     #[must_use]
     pub fn untold(&self) -> &[Stored] {
         &self.untold
@@ -156,54 +173,134 @@ impl Sealing {
     /// already. Blocks.
     ///
     /// # Errors
-    /// What the file system said; what was sealed before stays, and the next call goes on from there.
+    /// What the file system said; what is on the disk stays, and the next call goes on from there.
     pub fn go_on(&mut self, recipients: &Recipients, press: &mut Press) -> Result<bool, RecordingError> {
-        let before = self.untold.len();
-        let mut left = ROUND;
-        for found in members_in(&self.folder)? {
-            // Copies are sealed when all is over: until then they may be written anywhere.
-            if found.journal && !found.name.starts_with("files/") && left > 0 {
-                let written = self.lengths.of(&found.name);
-                let take = self.member(&found.name).due(&found.path, &written)?;
-                if let Some(take) = take {
-                    self.seal_member(&found, take, &mut left, recipients, press)?;
-                }
-            }
-        }
-        if self.untold.len() > before {
-            self.container.sync()?;
-        }
-        Ok(left == 0)
+        let more = self.seal_what_is_due(recipients, press);
+        // Whatever failed: what was sealed before counts, once it is on the disk.
+        self.sync()?;
+        more
     }
 
-    /// Seals the rest of a recording that is over, and gives the tar its name; all is on the disk when this returns. The
-    /// folder stays; take it away once the log has been told. Blocks.
+    /// Seals more of the rest of a recording that is over, as much as in a round, and at its end gives the tar its name;
+    /// whether there is more to do. When there is not, all is on the disk. The folder stays; take it away once the log has
+    /// been told. Blocks.
     ///
     /// # Errors
     /// What the file system said; then there is no tar, and the next call goes on.
-    pub fn finish(&mut self, recipients: &Recipients, press: &mut Press) -> Result<(), RecordingError> {
-        if self.finished {
-            return Ok(());
-        }
-        let mut all = u64::MAX;
-        for found in members_in_order(&self.folder)? {
-            match (found.journal, &self.key) {
-                (true, None) => self.add_journal(&found)?,
-                _ => self.seal_member(&found, Take::All, &mut all, recipients, press)?,
+    pub fn finish(&mut self, recipients: &Recipients, press: &mut Press) -> Result<bool, RecordingError> {
+        let mut left = ROUND;
+        loop {
+            match &mut self.stage {
+                Stage::Filled => {
+                    let all = self.seal_the_rest(&mut left, recipients, press);
+                    self.sync()?;
+                    if !all? {
+                        return Ok(true);
+                    }
+                    self.stage = Stage::Ended { index: self.container.finish()?, compared: (0, 0) };
+                }
+                Stage::Ended { index, compared } => {
+                    if !compare(&self.container, index, compared, &mut left)? {
+                        return Ok(true);
+                    }
+                    // From another process it may have its name already.
+                    let path = sealed_path(&self.folder);
+                    if self.container.path() != path {
+                        let named = std::fs::rename(self.container.path(), &path);
+                        named.map_err(RecordingError::storage("name", &path))?;
+                    }
+                    self.stage = Stage::Named { index: index.clone() };
+                }
+                Stage::Named { index } => {
+                    sync_folder(self.folder.parent().unwrap_or(&self.folder))?;
+                    self.untold.append(&mut self.fresh);
+                    self.untold.push(index.clone());
+                    self.stage = Stage::Finished;
+                }
+                Stage::Finished => return Ok(false),
             }
         }
-        let index = self.container.finish()?;
-        let path = sealed_path(&self.folder);
-        std::fs::rename(self.container.path(), &path).map_err(RecordingError::storage("name", &path))?;
-        sync_folder(self.folder.parent().unwrap_or(&self.folder))?;
-        self.finished = true;
-        self.untold.push(index);
-        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), RecordingError> {
+        let synced = self.container.sync();
+        match &synced {
+            Ok(()) => self.untold.append(&mut self.fresh),
+            Err(_) => {
+                // Nobody knows what of it the disk has: it is made from the journals anew.
+                self.fresh.clear();
+                self.open = None;
+                self.members.extend(self.before.drain());
+            }
+        }
+        self.before.clear();
+        synced
+    }
+
+    fn seal_what_is_due(&mut self, recipients: &Recipients, press: &mut Press) -> Result<bool, RecordingError> {
+        let (mut left, mut done) = (ROUND, Ok(()));
+        for found in members_in(&self.folder)? {
+            // Copies are sealed when all is over: until then they may be written anywhere.
+            if found.journal && !found.name.starts_with("files/") && left > 0 {
+                // One that fails holds no other up.
+                done = done.and(self.seal_if_due(&found, &mut left, recipients, press));
+            }
+        }
+        done.map(|()| left == 0)
+    }
+
+    fn seal_if_due(
+        &mut self,
+        found: &Found,
+        left: &mut u64,
+        recipients: &Recipients,
+        press: &mut Press,
+    ) -> Result<(), RecordingError> {
+        let (pieces, written) = (self.container.pieces(), self.lengths.of(&found.name));
+        let member = self.member(&found.name);
+        let full = member.cutter.kind().full(pieces);
+        match member.due(&found.path, &written, full)? {
+            Some(take) => self.seal_member(found, take, left, recipients, press),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether all is sealed.
+    fn seal_the_rest(
+        &mut self,
+        left: &mut u64,
+        recipients: &Recipients,
+        press: &mut Press,
+    ) -> Result<bool, RecordingError> {
+        for found in members_in_order(&self.folder)? {
+            if self.member(&found.name).ended {
+                continue;
+            }
+            if *left == 0 {
+                return Ok(false);
+            }
+            match (found.journal, &self.key) {
+                (true, None) => self.add_journal(&found, left)?,
+                _ => self.seal_member(&found, Take::All, left, recipients, press)?,
+            }
+            if !self.member(&found.name).ended {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn member(&mut self, name: &str) -> &mut Member {
-        let index = &mut self.container.index;
-        self.members.entry(name.to_owned()).or_insert_with(|| Member::new(number_of(index, name), name))
+        let container = &mut self.container;
+        self.members.entry(name.to_owned()).or_insert_with(|| Member::new(container.number_of(name), name))
+    }
+
+    /// Keeps a member as it is before more of it is sealed, for when that does not reach the disk.
+    fn remember(&mut self, name: &str) {
+        if !self.before.contains_key(name) {
+            let as_it_is = self.member(name).clone();
+            self.before.insert(name.to_owned(), as_it_is);
+        }
     }
 
     fn seal_member(
@@ -214,26 +311,49 @@ impl Sealing {
         recipients: &Recipients,
         press: &mut Press,
     ) -> Result<(), RecordingError> {
+        let open = self.open.take().filter(|(name, _)| *name == found.name);
+        self.remember(&found.name);
         let own = self.key.clone().map(|key| (key, self.lengths.of(&found.name)));
-        self.member(&found.name);
-        let Some(member) = self.members.get_mut(&found.name) else { return Ok(()) };
-        let mut source = Source::open(found, own, member)?;
+        let Self { container, fresh, members, .. } = self;
+        let Some(member) = members.get_mut(&found.name) else { return Ok(()) };
+        let mut source = match open {
+            Some((_, source)) => source,
+            None => Source::open(found, own, member)?,
+        };
         let reading = || RecordingError::reading(&found.path);
-        while *left > 0
-            && let Some(cut) = member.cutter.next_piece(source.lines(), &mut press.room, take).map_err(reading())?
-        {
+        let kind = member.cutter.kind();
+        let (mut taken, mut ended) = (false, false);
+        while *left > 0 {
+            let full = kind.full(container.pieces());
+            let next = member.cutter.next_piece(source.lines(), &mut press.room, take, full);
+            let Some(cut) = next.map_err(reading())? else {
+                ended = take == Take::All;
+                break;
+            };
             let more = take != Take::All || !source.lines().fill_buf().map_err(reading())?.is_empty();
             let end = cut.start + press.room.len() as u64;
             let sealed = press.seal(&cut.before, recipients);
-            let sealed = sealed.map_err(RecordingError::storage("seal into", self.container.path()))?;
+            let sealed = sealed.map_err(RecordingError::storage("seal into", container.path()))?;
             let piece = Piece { place: Place::default(), journal: false, start: cut.start, micros: cut.micros };
-            self.untold.push(self.container.add(member.number, piece, end, sealed)?);
+            fresh.push(container.add(member.number, piece, end, sealed)?);
             member.cutter.took(&cut, &press.room, more);
-            if cut.micros.is_some() {
-                member.words.add(&press.room);
-            }
-            member.mark = source.mark();
             *left = left.saturating_sub(press.room.len() as u64);
+            taken = true;
+            // The source stands behind what was read of a line and not given: the line is read again, from where its
+            // frame begins.
+            if !cut.half {
+                member.mark = source.mark();
+            }
+            if let Some(words) = member.words.as_mut().filter(|_| kind == Kind::Cast) {
+                words.add(&press.room);
+                // A line of two bytes is one of thirty with its time: what a long member gives must not pile up.
+                if words.waiting.len() >= TEXT {
+                    seal_words(container, fresh, member, &found.name, recipients, press)?;
+                }
+            }
+            if cut.half {
+                break;
+            }
         }
         if take != Take::All
             && let Some(snapshot) = member.cutter.screen()
@@ -241,133 +361,87 @@ impl Sealing {
             let landing = Landing { snapshot, mark: member.mark, given: member.cutter.given };
             self.landings.put(&found.name, landing);
         }
-        if *left > 0 {
+        if *left > 0 && taken {
             // What did not come to its turn in this round has waited since then.
             member.waits = None;
         }
-        if take == Take::All {
-            member.words.end();
+        if let Some(words) = member.words.as_mut().filter(|_| ended) {
+            words.end();
         }
-        self.seal_words(&found.name, recipients, press)
-    }
-
-    /// Seals the text of what was sealed of a terminal.
-    fn seal_words(&mut self, name: &str, recipients: &Recipients, press: &mut Press) -> Result<(), RecordingError> {
-        let Self { container, untold, members, .. } = self;
-        let Some((words, name)) = members.get_mut(name).map(|member| &mut member.words).zip(words::name_of(name))
-        else {
-            return Ok(());
-        };
-        if words.waiting.is_empty() {
-            return Ok(());
+        seal_words(container, fresh, member, &found.name, recipients, press)?;
+        member.ended = ended;
+        if take == Take::All && !ended {
+            self.open = Some((found.name.clone(), source));
         }
-        press.room.clear();
-        press.room.extend_from_slice(words.waiting.as_bytes());
-        let sealed = press.seal("", recipients).map_err(RecordingError::storage("seal into", container.path()))?;
-        let (start, end) = (words.given, words.given + words.waiting.len() as u64);
-        let piece = Piece { place: Place::default(), journal: false, start, micros: None };
-        let number = number_of(&mut container.index, &name);
-        untold.push(container.add(number, piece, end, sealed)?);
-        words.given = end;
-        words.waiting = String::new();
         Ok(())
     }
 
     /// Adds what a journal holds beyond what is sealed, as it is.
-    fn add_journal(&mut self, found: &Found) -> Result<(), RecordingError> {
-        if self.container.index.key.is_none() {
+    fn add_journal(&mut self, found: &Found, left: &mut u64) -> Result<(), RecordingError> {
+        if self.container.index().key.is_none() {
             let path = self.folder.join(KEY);
             let key = std::fs::read(&path).map_err(RecordingError::storage("read", &path))?;
-            self.untold.push(self.container.add_key(&key)?);
+            self.fresh.push(self.container.add_key(&key)?);
         }
-        self.member(&found.name);
-        let Self { container, untold, members, .. } = self;
+        self.remember(&found.name);
+        let Self { container, fresh, members, .. } = self;
         let Some(member) = members.get_mut(&found.name) else { return Ok(()) };
-        parts_of(&found.path, member.cutter.given, BYTES, |part| {
+        let most = Kind::Bytes.full(container.pieces());
+        parts_of(&found.path, member.cutter.given, most, |part| {
             let piece = Piece { place: Place::default(), journal: true, start: part.start, micros: None };
-            untold.push(container.add(member.number, piece, part.end, &part.bytes)?);
+            fresh.push(container.add(member.number, piece, part.end, &part.bytes)?);
             member.cutter.given = part.end;
+            *left = left.saturating_sub(part.bytes.len() as u64);
             Ok(())
-        })
-    }
-
-    /// For a tar that is there already.
-    fn tell_all_but(&mut self, told: &[Stored], index: Stored) {
-        let told: HashSet<&str> = told.iter().map(|told| told.name.as_str()).collect();
-        let all = self.container.index.stored().chain([index]);
-        self.untold = all.filter(|stored| !told.contains(stored.name.as_str())).collect();
+        })?;
+        member.ended = true;
+        Ok(())
     }
 }
 
-impl Member {
-    fn new(number: usize, name: &str) -> Self {
-        Self {
-            number,
-            cutter: Cutter::of(name),
-            words: Words::default(),
-            mark: Mark::default(),
-            waits: None,
-            waited: 0,
-        }
+/// Seals the text of what was sealed of a terminal.
+fn seal_words(
+    container: &mut Container,
+    fresh: &mut Vec<Stored>,
+    member: &mut Member,
+    name: &str,
+    recipients: &Recipients,
+    press: &mut Press,
+) -> Result<(), RecordingError> {
+    let Some((name, words)) = words::name_of(name).zip(member.words.as_mut()) else { return Ok(()) };
+    if words.waiting.is_empty() {
+        return Ok(());
     }
-
-    /// What of its journal should be sealed now.
-    fn due(&mut self, journal: &Path, written: &Written) -> Result<Option<Take>, RecordingError> {
-        let behind = self.mark.bytes_behind(journal, written)?;
-        let grows = std::mem::replace(&mut self.waited, behind) < behind;
-        if behind == 0 {
-            self.waits = None;
-            return Ok(None);
-        }
-        let late = self.waits.get_or_insert_with(Instant::now).elapsed() >= WAIT;
-        let full = behind >= self.cutter.kind().full() as u64;
-        let bursts = self.cutter.kind() == Kind::Bytes && grows && behind < BURST;
-        Ok(match (full, late) {
-            (true, false) if bursts => None,
-            (true, _) => Some(Take::Full),
-            (false, true) => Some(Take::Some),
-            (false, false) => None,
-        })
-    }
+    press.room.clear();
+    press.room.extend_from_slice(words.waiting.as_bytes());
+    let sealed = press.seal("", recipients).map_err(RecordingError::storage("seal into", container.path()))?;
+    let (start, end) = (words.given, words.given + words.waiting.len() as u64);
+    let piece = Piece { place: Place::default(), journal: false, start, micros: None };
+    let number = container.number_of(&name);
+    fresh.push(container.add(number, piece, end, sealed)?);
+    words.given = end;
+    words.waiting = String::new();
+    Ok(())
 }
 
-/// Where a member's bytes come from.
-enum Source {
-    Journal(JournalReader),
-    Clear(BufReader<File>),
-}
-
-impl Source {
-    /// From the first byte on that is not sealed.
-    fn open(found: &Found, own: Option<(SessionKey, Written)>, member: &Member) -> Result<Self, RecordingError> {
-        let Found { name, path, .. } = found;
-        match own.filter(|_| found.journal) {
-            Some((key, written)) => {
-                let from = (member.mark, member.cutter.given);
-                JournalReader::open_at(path, name, &key, written, from).map(Self::Journal)
-            }
-            None => {
-                let mut file = File::open(path).map_err(RecordingError::storage("open", path))?;
-                let sought = file.seek(SeekFrom::Start(member.cutter.given));
-                sought.map_err(RecordingError::storage("read", path))?;
-                Ok(Self::Clear(BufReader::new(file)))
-            }
-        }
+/// Compares more of a tar that has its end; whether all was compared. What differs is looked at from the beginning the
+/// next time.
+fn compare(
+    container: &Container,
+    index: &Stored,
+    compared: &mut (usize, usize),
+    left: &mut u64,
+) -> Result<bool, RecordingError> {
+    if *compared == (0, 0) {
+        container.forget();
     }
-
-    fn lines(&mut self) -> &mut dyn BufRead {
-        match self {
-            Self::Journal(reader) => reader,
-            Self::Clear(reader) => reader,
+    let all = container.compare(compared, left).and_then(|all| {
+        if all {
+            container.compare_one(&index.name, &index.place)?;
         }
-    }
-
-    fn mark(&self) -> Mark {
-        match self {
-            Self::Journal(reader) => reader.mark(),
-            Self::Clear(_) => Mark::default(),
-        }
-    }
+        Ok(all)
+    });
+    all.inspect_err(|_| *compared = (0, 0))
 }
 
 fn partial(folder: &Path) -> PathBuf {
@@ -376,15 +450,6 @@ fn partial(folder: &Path) -> PathBuf {
 
 fn empty(head: &SessionHead, version: u32) -> SealedIndex {
     SealedIndex { version, session: head.session, opened: head.opened, key: None, members: Vec::new() }
-}
-
-/// The number of a member in an index, which it gets there if it has none yet.
-fn number_of(index: &mut SealedIndex, name: &str) -> usize {
-    let known = index.members.iter().position(|member| member.name == name);
-    known.unwrap_or_else(|| {
-        index.members.push(SealedMember { name: name.to_owned(), size: 0, pieces: Vec::new() });
-        index.members.len() - 1
-    })
 }
 
 /// The member that a piece belongs to, and the piece, by what the log was told.
@@ -410,3 +475,6 @@ fn members_in_order(folder: &Path) -> Result<Vec<Found>, RecordingError> {
     });
     Ok(members)
 }
+
+#[cfg(test)]
+mod tests;

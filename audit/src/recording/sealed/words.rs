@@ -15,7 +15,7 @@ pub(crate) fn name_of(cast: &str) -> Option<String> {
 }
 
 /// The text so far, and what of it is sealed.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Words {
     shown: Stripped,
     opened: DateTime<Utc>,

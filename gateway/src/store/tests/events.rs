@@ -246,3 +246,29 @@ pub async fn bodies_are_kept_as_they_were_written(bed: Bed) {
     assert_eq!(store.events_since(0, 1).await.unwrap()[0].seq, 1);
     assert_eq!(store.events_since(2, 10).await.unwrap(), vec![]);
 }
+
+/// Nobody knows whether a try came through that the database did not answer.
+pub async fn what_may_be_told_already_is_told_once(bed: Bed) {
+    let store = bed.create().await;
+    let session = Uuid::now_v7();
+    let piece = |number: u32| {
+        let detail = serde_json::json!({ "name": format!("00001.cast.{number:06}.zst.age"), "size": 1_u64 << 40 });
+        Event { session: Some(session), detail, ..event(Kind::RecordingSegment) }
+    };
+    store.record_all(&[piece(1), piece(2)]).await.unwrap();
+    let before = store.last_seq().await.unwrap();
+    // Later, and by another process: they are the same all the same.
+    let again = [1, 2].map(|number| Event { at: noon() + TimeDelta::seconds(9), ..piece(number) });
+    store.record_missing(session, &again).await.unwrap();
+    assert_eq!(store.last_seq().await.unwrap(), before);
+    let sealed = Event { kind: Kind::RecordingSealed, ..piece(1) };
+    store.record_missing(session, &[piece(2), piece(3), piece(1), sealed]).await.unwrap();
+    let told = store.events_of_session(session).await.unwrap();
+    let told: Vec<_> = told.iter().map(|told| told.event().unwrap()).map(|told| (told.kind, told.detail)).collect();
+    let expected = [piece(1), piece(2), piece(3)].map(|piece| (Kind::RecordingSegment, piece.detail));
+    assert_eq!(told, [&expected[..], &[(Kind::RecordingSealed, piece(1).detail)]].concat());
+    // What another session was told of is not this one's.
+    let other = Uuid::now_v7();
+    store.record_missing(other, &[Event { session: Some(other), ..piece(1) }]).await.unwrap();
+    assert_eq!(store.events_of_session(other).await.unwrap().len(), 1);
+}

@@ -58,6 +58,7 @@ cases! {
     events::a_refused_change_leaves_no_event,
     events::numbers_have_no_gaps_under_twenty_writers,
     events::bodies_are_kept_as_they_were_written,
+    events::what_may_be_told_already_is_told_once,
     people::invariant_04_a_vendors_person_never_holds_a_hospital_role,
     people::invariant_06_a_code_is_spent_exactly_once_from_fifty_connections,
     people::spent_steps_never_come_back,
