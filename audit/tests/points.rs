@@ -114,7 +114,9 @@ impl Place {
         assert!(export_sealed(&tar, std::io::sink()).unwrap().verified);
         let mut stored = Sealing::left(&tar.with_extension(""), &head(), &[]).unwrap().stored().unwrap();
         stored.sort_by_key(|stored| stored.place.at);
-        assert_eq!(self.told(), stored, "the log was told of each file once");
+        let mut told = self.told();
+        told.sort_by_key(|stored| stored.place.at);
+        assert_eq!(told, stored, "the log was told of each file once");
         let source = Source::sealed(&tar, made.office.clone()).unwrap();
         let bytes = shown("bytes").unwrap_or(0);
         assert!(bytes == 0 || member(&source, "00001.stdout").starts_with(&big(bytes)), "of {bytes} not all is there");
@@ -126,7 +128,8 @@ impl Place {
             let found = text.split("line ").filter_map(|line| line.split_once('-')?.0.parse::<usize>().ok());
             assert!(found.take(lines).eq(0..lines), "of {lines} lines not all are there");
         }
-        assert_eq!(export(&source, std::io::sink()).unwrap().verified, said.lines().any(|line| line == "ended"));
+        let ended = said.lines().any(|line| line == "ended");
+        assert!(export(&source, std::io::sink()).unwrap().verified || !ended, "its manifest is gone");
     }
 }
 
@@ -145,18 +148,18 @@ async fn session(place: &Place, always: bool) {
     let recording = place.recordings().start(head()).await.unwrap();
     let exec = recording.stream(1, "cat".to_owned()).await.unwrap();
     let terminal = recording.terminal(2, shell()).await.unwrap();
-    let all = big(3_500_000);
+    let all = big(2_300_000);
     let (mut given, mut lines) = (0, 0);
-    let mut show = |count: usize| {
+    let mut show = |count: usize, more: usize| {
         exec.from_device(Output::Stdout, &bytes(all.get(given..given + count).unwrap())).unwrap();
         given += count;
         say("bytes", given);
-        let text: String = (lines..lines + 20_000).map(|line| format!("line {line}-\r\n")).collect();
+        let text: String = (lines..lines + more).map(|line| format!("line {line}-\r\n")).collect();
         terminal.from_device(Output::Stdout, &bytes(text)).unwrap();
-        lines += 20_000;
+        lines += more;
         say("lines", lines);
     };
-    show(1_300_000);
+    show(1_200_000, 19_000);
     let mut press = Press::new().unwrap();
     sealed(true);
     let mut sealing = (0..TRIES).find_map(|_| Sealing::begin(&recording).ok()).unwrap();
@@ -167,7 +170,7 @@ async fn session(place: &Place, always: bool) {
         }
     }
     sealed(false);
-    show(2_200_000);
+    show(1_100_000, 500);
     sealed(true);
     for _ in 0..3 {
         let _ = sealing.go_on(&place.recipients, &mut press);

@@ -128,7 +128,11 @@ impl JournalReader {
             if behind < limit && reader.written.is_some() {
                 return Err(damaged(path, format!("what stands at {behind} is no frame")));
             }
-            reader.order = Order::Sorted(runs.into());
+            let mut runs = VecDeque::from(runs);
+            if reader.written.is_some() {
+                pass_over(&mut runs, from, &reader.stored, path)?;
+            }
+            reader.order = Order::Sorted(runs);
         }
         Ok(reader)
     }
@@ -225,6 +229,17 @@ impl JournalReader {
         plain.truncate(if opened { place.length as usize } else { 0 });
         Ok(opened)
     }
+}
+
+/// Leaves out the frames before the member's byte `from`, which need not be opened once more: they were read.
+fn pass_over(runs: &mut VecDeque<Run>, from: u64, stored: &Stored, path: &Path) -> Result<(), RecordingError> {
+    runs.retain(|run| run.end > from);
+    while let Some(run) = runs.front()
+        && let Some(before) = place(stored, run.at, run.behind, path)?.filter(|place| place.end() <= from)
+    {
+        go_on(runs, &before);
+    }
+    Ok(())
 }
 
 /// Takes a frame from the first run.

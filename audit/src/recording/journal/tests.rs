@@ -218,3 +218,18 @@ fn what_came_in_order_is_one_run_however_small_it_came() {
         assert_eq!(heads.iter().collect::<HashSet<_>>().len(), heads.len());
     }
 }
+
+/// Frames came in any order, and some never.
+#[test]
+fn a_copy_is_read_on_from_any_byte() {
+    let bed = Bed::new("files/00001-0001");
+    bed.written(&[(0, b"abc"), (6, b"gh"), (3, b"def"), (12, b"mn"), (8, b"i")]);
+    let whole = b"abcdefghi\0\0\0mn";
+    for from in 0..=whole.len() {
+        let place = (Mark::default(), from as u64);
+        let reader = JournalReader::open_at(&bed.path(), bed.member, &bed.key, bed.lengths.of(bed.member), place);
+        let mut plain = Vec::new();
+        reader.unwrap().read_to_end(&mut plain).unwrap();
+        assert_eq!(plain, whole[from..], "from {from}");
+    }
+}

@@ -38,6 +38,11 @@ impl Lengths {
         self.all().get(member).cloned().unwrap_or_else(|| Written(Arc::new(AtomicU64::new(u64::MAX))))
     }
 
+    /// Whether more may come of a member.
+    pub(crate) fn is_open(&self, member: &str) -> bool {
+        self.all().contains_key(member)
+    }
+
     fn add(&self, member: &str) -> Written {
         let written = Written(Arc::default());
         self.all().insert(member.to_owned(), written.clone());
@@ -76,8 +81,10 @@ impl Journal {
     ) -> Result<Self, RecordingError> {
         let path = path_of(folder, member);
         let key = key.of_member(member).map_err(|_| no_cipher(&path))?;
-        let file = create_file(&path)?;
-        let (written, lengths, member) = (lengths.add(member), lengths.clone(), member.to_owned());
+        // Known before there is a file: one that is not is taken for written to its end.
+        let written = lengths.add(member);
+        let file = create_file(&path).inspect_err(|_| drop(lengths.all().remove(member)))?;
+        let (lengths, member) = (lengths.clone(), member.to_owned());
         Ok(Self { path, member, file, key, frames: MAGIC.to_vec(), written, lengths, durability, torn: false })
     }
 

@@ -240,8 +240,7 @@ impl Sealing {
     fn seal_what_is_due(&mut self, recipients: &Recipients, press: &mut Press) -> Result<bool, RecordingError> {
         let (mut left, mut done) = (ROUND, Ok(()));
         for found in members_in(&self.folder)? {
-            // Copies are sealed when all is over: until then they may be written anywhere.
-            if found.journal && !found.name.starts_with("files/") && left > 0 {
+            if found.journal && left > 0 {
                 // One that fails holds no other up.
                 done = done.and(self.seal_if_due(&found, &mut left, recipients, press));
             }
@@ -256,6 +255,11 @@ impl Sealing {
         recipients: &Recipients,
         press: &mut Press,
     ) -> Result<(), RecordingError> {
+        if found.name.starts_with("files/") {
+            // As long as its file is on the way, a copy may be written anywhere; then it is all there.
+            let due = !self.lengths.is_open(&found.name) && !self.member(&found.name).ended;
+            return if due { self.seal_member(found, Take::All, left, recipients, press) } else { Ok(()) };
+        }
         let (pieces, written) = (self.container.pieces(), self.lengths.of(&found.name));
         let member = self.member(&found.name);
         let full = member.cutter.kind().full(pieces);
@@ -311,7 +315,7 @@ impl Sealing {
         recipients: &Recipients,
         press: &mut Press,
     ) -> Result<(), RecordingError> {
-        let open = self.open.take().filter(|(name, _)| *name == found.name);
+        let open = self.open.take_if(|(name, _)| *name == found.name);
         self.remember(&found.name);
         let own = self.key.clone().map(|key| (key, self.lengths.of(&found.name)));
         let Self { container, fresh, members, .. } = self;

@@ -214,6 +214,41 @@ async fn a_tar_that_does_not_read_as_it_was_sealed_gets_no_name() {
     assert!(replay::export_sealed(&sealed_path(stage.recording.folder()), std::io::sink()).unwrap().verified);
 }
 
+/// A copy may be written anywhere as long as its file is on the way. Then it is sealed, whatever else goes on.
+#[tokio::test]
+async fn a_kept_copy_is_sealed_when_its_file_has_gone_through() {
+    let mut stage = stage().await;
+    let scp = stage.recording.stream(1, "scp -t /tmp".to_owned()).await.unwrap();
+    let from_device = || scp.from_device(Output::Stdout, &[Bytes::from_static(&[0])]).unwrap();
+    let from_person = |text: &str| scp.from_person(&[text.to_owned().into()]).unwrap();
+    let size = 20 << 20;
+    from_device();
+    from_person(&format!("C0644 {size} fw.bin\n"));
+    from_device();
+    scp.from_person(&bytes(size)).unwrap();
+    let copies = |stage: &Stage| stage.told.iter().filter(|told| told.name.starts_with("files/")).count();
+    while stage.round().unwrap() {}
+    assert_eq!(copies(&stage), 0, "it may still be written: {:?}", stage.told);
+    from_person("\0");
+    from_device();
+    // The next one begins.
+    from_person("C0644 5 other\n");
+    from_device();
+    from_person("he");
+    while stage.round().unwrap() {}
+    assert_eq!(copies(&stage), 20);
+    assert_eq!(stage.told.last().unwrap().end, size as u64);
+    stage.round().unwrap();
+    assert_eq!(copies(&stage), 20, "it is sealed again");
+    from_person("llo\0");
+    from_device();
+    let source = stage.ends_well().await;
+    assert_eq!(text_of(&source, "files/00001-0002"), "hello");
+    let mut copy = Vec::new();
+    source.open("files/00001-0001").unwrap().read_to_end(&mut copy).unwrap();
+    assert!(copy == bytes(size)[0], "the copy differs");
+}
+
 /// Who records goes on while it is sealed, and nobody waits for the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_written_while_it_is_sealed_is_sealed_whole() {
@@ -221,6 +256,8 @@ async fn what_is_written_while_it_is_sealed_is_sealed_whole() {
     let terminal = Terminal { cols: 80, rows: 24, term: "xterm".to_owned(), command: None };
     let terminal = stage.recording.terminal(1, terminal).await.unwrap();
     let exec = stage.recording.stream(2, "cat".to_owned()).await.unwrap();
+    let scp = stage.recording.stream(3, "scp -t /tmp".to_owned()).await.unwrap();
+    scp.from_device(Output::Stdout, &[Bytes::from_static(&[0])]).unwrap();
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             for number in 0..4000_usize {
@@ -228,13 +265,20 @@ async fn what_is_written_while_it_is_sealed_is_sealed_whole() {
                 terminal.from_device(Output::Stdout, &[line.into()]).unwrap();
                 exec.from_device([Output::Stdout, Output::Stderr][number % 2], &bytes(number * 3)).unwrap();
                 exec.from_person(&bytes(number % 17)).unwrap();
+                if number % 8 == 0 {
+                    for from_person in [format!("C0644 {number} {number}\n"), format!("{}\0", "x".repeat(number))] {
+                        scp.from_person(&[from_person.into()]).unwrap();
+                        scp.from_device(Output::Stdout, &[Bytes::from_static(&[0])]).unwrap();
+                    }
+                }
             }
         });
         while !writer.is_finished() {
             stage.round().unwrap();
         }
     });
-    assert!(stage.told.len() > 5, "{:?}", stage.told);
+    let copies = stage.told.iter().filter(|told| told.name.starts_with("files/")).count();
+    assert!(copies > 5 && stage.told.len() > copies + 5, "{:?}", stage.told);
     let source = stage.ends_well().await;
     let text = text_of(&source, "00001.txt");
     assert_eq!(text.lines().filter(|line| line.contains("é")).count(), 4000 - 6);
