@@ -149,6 +149,12 @@ kinds! {
     SessionTransfer = "session.transfer",
     /// A cut was asked for.
     SessionCut = "session.cut",
+    /// Somebody who watches said something to the person; `detail.text` is what.
+    SessionMessage = "session.message",
+    /// Somebody paused a session: what its person sends is held.
+    SessionPaused = "session.paused",
+    /// A session that was paused goes on.
+    SessionResumed = "session.resumed",
     /// A session ended, with the reason.
     SessionClose = "session.close",
     /// A recording was replayed, watched, exported.

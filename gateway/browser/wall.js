@@ -28,14 +28,14 @@ async function show(told) {
 
 // What is being typed in a tile stays: only what changed is put in, and only what is over is taken away.
 async function sessions(list) {
-  const known = [...wall.children].map((card) => [card.dataset.session, card.dataset.cutting === "true"]);
+  const known = [...wall.children].map((card) => [card.dataset.session, card.dataset.stands]);
   if (JSON.stringify(known) === JSON.stringify(list)) return;
   const page = new DOMParser().parseFromString(await (await fetch("/live", { cache: "no-store" })).text(), "text/html");
   const fresh = page.getElementById("wall");
   if (!fresh) return;
   for (const card of [...wall.children]) {
     const now = [...fresh.children].find((one) => one.dataset.session === card.dataset.session);
-    if (now && now.dataset.cutting === card.dataset.cutting) now.replaceWith(card);
+    if (now && now.dataset.stands === card.dataset.stands) now.replaceWith(card);
     else if (now) now.querySelector("pre").replaceWith(card.querySelector("pre"));
   }
   wall.replaceChildren(...fresh.children);

@@ -7,6 +7,7 @@ const words = place.dataset;
 const said = document.getElementById("said");
 const doing = document.getElementById("doing");
 const choice = document.getElementById("choice");
+const paused = document.getElementById("paused");
 
 const term = new Terminal({
   disableStdin: true,
@@ -60,6 +61,7 @@ async function show(told) {
     doing.replaceChildren(...told.state.doing.map((text) => element("li", text)));
     doing.hidden = told.state.doing.length === 0;
     terminals(told.state);
+    pauses(told.state.paused);
   } else if (told.end !== undefined) {
     say(told.end, true);
   }
@@ -75,6 +77,15 @@ function terminals({ terminals, shown }) {
   });
   choice.replaceChildren(...links);
   choice.hidden = links.length < 2;
+}
+
+// What is being typed into the other forms stays.
+function pauses(words) {
+  paused.textContent = words;
+  paused.hidden = words === null;
+  const [pause, resume] = ["pause", "resume"].map((id) => document.getElementById(id));
+  if (pause) pause.hidden = words !== null;
+  if (resume) resume.hidden = words === null;
 }
 
 function element(name, text) {

@@ -4,6 +4,7 @@
 //! one gave, so that a skipped step does not compile; [`crate::ssh::equipment::dial`] wants the permit and the
 //! recording. From then on a supervisor ([`supervise`]) lives beside the session: it warns, and it cuts, out of band.
 
+mod attended;
 pub mod backlog;
 mod end;
 mod forward;
@@ -23,7 +24,7 @@ pub use forward::forward;
 pub use telnet::telnet;
 
 use crate::gate::Gate;
-use crate::store::{Counts, Opening, StoreError};
+use crate::store::{Counts, Opening, Pause, StoreError};
 use backlog::Cuttable;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -157,6 +158,9 @@ pub struct Session {
     sockets: Mutex<Vec<Weak<Cuttable>>>,
     tasks: TaskTracker,
     last_active: AtomicI64,
+    pause: watch::Sender<Option<Pause>>,
+    /// The number of the last event whose words were shown.
+    told: AtomicI64,
 }
 
 /// Opens a session, or says every reason why not. Nothing is half done: a recording that does not start closes the
@@ -210,6 +214,8 @@ pub async fn open(
         sockets: Mutex::default(),
         tasks: TaskTracker::new(),
         last_active: AtomicI64::new(now.timestamp()),
+        pause: watch::Sender::new(None),
+        told: AtomicI64::new(0),
     });
     gate.live.insert(&session);
     let supervisor = supervise::supervise(gate.clone(), session.clone(), hang_up);

@@ -1,7 +1,7 @@
 // A browser in the hand of a test: reads orders from its standard input, a line of JSON each, and answers each with one.
 //
 //   node hand.mjs NODE_MODULES     {do: "sign-in", url, id, password, code, language, viewport} → the number of the tab
-//                                  {do: "go" | "eval" | "until" | "fill" | "click" | "axe" | "shot", tab, …}
+//                                  {do: "go" | "eval" | "until" | "fill" | "click" | "submit" | "axe" | "shot", tab, …}
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -52,6 +52,9 @@ const orders = {
   },
   async click({ page }, { selector }) {
     await page.click(selector);
+  },
+  async submit({ page }, { selector }) {
+    await Promise.all([page.waitForEvent("domcontentloaded"), page.click(selector)]);
   },
   async press({ page }, { key }) {
     await page.keyboard.press(key);

@@ -138,6 +138,14 @@ impl Tab {
         self.order("click", json!({ "selector": selector })).map(|_| ())
     }
 
+    /// Clicks, and waits for the page that this leads to.
+    ///
+    /// # Errors
+    /// There is nothing to click, or no page comes.
+    pub fn submit(&self, selector: &str) -> Result<()> {
+        self.order("submit", json!({ "selector": selector })).map(|_| ())
+    }
+
     /// Presses a key.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
 //! Sessions watched in a browser while they go on: OpenSSH on one side, Chromium on the other.
 
 use anyhow::{Context, Result, ensure};
-use sekimori_tests::{Browser, Database, Hand, Hospital, PATIENCE, Running, Session, Tab, Terminal, at};
+use sekimori_tests::{Browser, Database, Hand, Hospital, Input, PATIENCE, Running, Session, Tab, Terminal, at, run};
 use std::io::Read;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What xterm.js shows.
@@ -196,5 +196,89 @@ fn the_wall_shows_every_session_as_it_is_with_one_request() -> Result<()> {
     let viewed = hospital.events("recording.viewed")?;
     ensure!(viewed.len() == 3 && viewed.iter().all(|one| at(one, "/detail/how") == "wall"), "{viewed:?}");
     drop(second);
+    Ok(())
+}
+
+#[test]
+fn who_watches_says_something_pauses_resumes_and_cuts_and_both_sides_see_it() -> Result<()> {
+    let hospital = Hospital::open(Database::Sqlite)?;
+    let certificate = hospital.sign_in()?;
+    let control = format!("ControlPath={}", hospital.workstation.folder().join("shared").display());
+    let shared = |options: &[&str]| -> Result<Command> {
+        let mut ssh = hospital.workstation.prepared("ssh", &hospital.user(), hospital.carried(&certificate))?;
+        ssh.args(["-o", &control]).args(options);
+        Ok(ssh)
+    };
+    let mut terminal = Terminal::start(&shared(&["-M", "-tt", "gate"])?, 80, 24)?;
+    terminal.ask("echo RE''ADY\r", "READY")?;
+    let session = hospital.await_session(|session| session.closed.is_none())?;
+    let (gateway, approver, id) = (&hospital.gateway, hospital.approver.as_str(), session.id.as_str());
+    let hand = Hand::start(&gateway.demo.console.url)?;
+    let page = format!("/sessions/{id}/live");
+    let tab = hand.sign_in(gateway.person("approver")?, "en", DESK)?;
+    let other = hand.sign_in(gateway.person("auditor")?, "ja", PHONE)?;
+    for tab in [&tab, &other] {
+        tab.go(&page)?;
+        tab.shows(SCREEN, "READY")?;
+    }
+    ensure!(other.eval("document.querySelectorAll('main form').length")? == 0, "an auditor may not act on sessions");
+
+    let mark = terminal.screen.mark();
+    tab.fill("#text", "STEP-3 is enough")?;
+    tab.submit("form[action$='/message'] button")?;
+    let shown = terminal.screen.wait_after(mark, "STEP-3 is enough", PATIENCE)?;
+    ensure!(shown.contains(&format!("({approver})")), "it does not say who: {shown:?}");
+    other.shows(SCREEN, "STEP-3 is enough")?;
+    let refused = gateway.refused(approver, &["session", "message", id, "\u{1b}]0;pwned\u{7}"])?;
+    ensure!(refused.contains("text: there are control characters"), "{refused}");
+
+    let mark = terminal.screen.mark();
+    tab.fill("#why", "CHECKING first")?;
+    tab.submit("#pause button")?;
+    terminal.screen.wait_after(mark, "CHECKING first", PATIENCE)?;
+    for tab in [&tab, &other] {
+        tab.shows("#paused", "CHECKING first")?;
+        ensure!(tab.faults()?.is_empty(), "{:#?}", tab.faults()?);
+    }
+    // What is typed waits, and nothing new begins; what the gateway says comes through.
+    terminal.type_in("echo HE''LD\r")?;
+    let refused = run(&mut shared(&["-T", "gate", "echo BEGUN"])?, Input::Nothing, PATIENCE)?;
+    ensure!(refused.code == Some(77) && refused.stderr.contains("CHECKING first"), "{refused:?}");
+    gateway.act(approver, &["session", "message", id, "SAID meanwhile"])?;
+    let shown = terminal.screen.wait_after(mark, "SAID meanwhile", PATIENCE)?;
+    ensure!(!shown.contains("HELD") && !shown.contains("echo HE"), "what is held reached the device: {shown:?}");
+    let twice = gateway.refused(approver, &["session", "pause", id, "--reason", "again"])?;
+    ensure!(twice.contains("is paused already"), "{twice}");
+
+    let mark = terminal.screen.mark();
+    gateway.act(approver, &["session", "resume", id])?;
+    terminal.screen.wait_after(mark, "HELD", PATIENCE)?;
+    for tab in [&tab, &other] {
+        tab.until("document.getElementById('paused').hidden", PATIENCE)?;
+    }
+    tab.until("!document.getElementById('pause').hidden && document.getElementById('resume').hidden", PATIENCE)?;
+
+    let mark = terminal.screen.mark();
+    tab.fill("#reason", "ENOUGH now")?;
+    tab.submit("form[action$='/cut'] button")?;
+    terminal.screen.wait_after(mark, "ENOUGH now", PATIENCE)?;
+    other.shows("#said", "ENOUGH now")?;
+    terminal.end_within(PATIENCE)?;
+    let closed = hospital.await_session(|session| session.closed.is_some())?;
+    ensure!(closed.id == session.id);
+    let kinds = ["session.message", "session.paused", "session.message", "session.resumed", "session.cut"];
+    let mut told = Vec::new();
+    for kind in ["session.message", "session.paused", "session.resumed", "session.cut"] {
+        told.extend(hospital.events(kind)?);
+    }
+    told.sort_by_key(|event| at(event, "/seq").as_i64());
+    ensure!(told.iter().map(|event| at(event, "/kind")).eq(kinds.iter()), "{told:#?}");
+    ensure!(
+        told.iter().all(|event| at(event, "/session") == id && at(event, "/actor/person") == approver),
+        "{told:#?}"
+    );
+    hospital.sealed(id)?;
+    let replayed = hospital.replayed(id)?;
+    ensure!(replayed.contains("STEP-3 is enough") && replayed.contains("CHECKING first"), "{replayed}");
     Ok(())
 }

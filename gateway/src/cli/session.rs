@@ -1,5 +1,7 @@
-//! Verbs about sessions: list, show, cut. Looking at recordings is in `viewing`.
+//! Verbs about sessions: list, show, cut. Looking at recordings is in `viewing`, what else is done to a live one in
+//! `attending`.
 
+mod attending;
 mod bundle;
 mod search;
 pub mod unlock;
@@ -98,6 +100,26 @@ pub enum Command {
         /// The session's ID
         id: String,
     },
+    /// Say something on the terminals of a live session, under your name
+    Message {
+        /// The session's ID
+        id: String,
+        /// What the person reads, on one line
+        text: String,
+    },
+    /// Hold what the person of a live session sends, until it is resumed; what the device says is shown still
+    Pause {
+        /// The session's ID
+        id: String,
+        /// Why: the person reads it
+        #[arg(long)]
+        reason: String,
+    },
+    /// Let a paused session go on: what was held is sent to the device
+    Resume {
+        /// The session's ID
+        id: String,
+    },
     /// End live sessions at once, on both sides
     #[command(group(clap::ArgGroup::new("which").required(true)))]
     Cut {
@@ -176,6 +198,9 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         }
         Command::Export { .. } => Err(CliError::Usage("give --out or --bundle".into())),
         Command::Watch { id } => viewing::watch(&id, context).await,
+        Command::Message { id, text } => attending::message(&id, &text, context).await,
+        Command::Pause { id, reason } => attending::pause(&id, &reason, context).await,
+        Command::Resume { id } => attending::resume(&id, context).await,
         Command::Cut { id: Some(id), reason, .. } => cut(&id, &reason, context).await,
         Command::Cut { id: None, person, vendor, device, everyone: _, reason } => {
             let which = match (person, vendor, device) {
@@ -208,7 +233,9 @@ async fn list(filter: &SessionFilter, context: &Context) -> Result<(), CliError>
             ("機器", |shown| format!("{} ({})", shown.row.opening.device, shown.row.opening.account)),
             ("作業", |shown| shown.row.opening.work.to_string()),
             ("接続元", |shown| shown.row.opening.source.to_string()),
-            ("終了理由", |shown| shown.row.closing.as_ref().map_or("接続中".into(), |end| end.code.clone())),
+            ("終了理由", |shown| {
+                shown.row.closing.as_ref().map_or(going(&shown.row).into(), |end| end.code.clone())
+            }),
         ],
     )
 }
@@ -234,9 +261,15 @@ fn listing(row: &SessionRow) -> Value {
         fields.insert("reason_text".into(), json!(closing.map(|end| &end.reason)));
         fields.insert("counts".into(), json!(closing.map(|end| end.counts)));
         fields.insert("cut".into(), json!(row.cut));
+        fields.insert("pause".into(), json!(row.pause));
         fields.insert("purged".into(), json!(row.purged));
     }
     value
+}
+
+/// How a session stands that has not ended.
+fn going(row: &SessionRow) -> &'static str {
+    if row.pause.is_some() { "一時停止中" } else { "接続中" }
 }
 
 fn duration(row: &SessionRow) -> String {
@@ -276,7 +309,7 @@ fn describe(row: &SessionRow, looked: &Looked, transfers: &[Transfer], context: 
     ];
     match &row.closing {
         Some(end) => lines.push(format!("終了:       {}  {}（{}）", context.show(end.at), end.reason, end.code)),
-        None => lines.push("終了:       接続中".into()),
+        None => lines.push(format!("終了:       {}", going(row))),
     }
     for transfer in transfers {
         let arrow = match transfer.direction {
@@ -344,7 +377,7 @@ pub(super) fn folder(row: &SessionRow, context: &Context) -> PathBuf {
 
 async fn cut(id: &str, reason: &str, context: &Context) -> Result<(), CliError> {
     let (_, actor) = context.authority(Act::CutOff).await?;
-    require_words(reason)?;
+    attending::check("--reason", reason)?;
     let store = context.store().await?;
     let row = store.session(id).await?;
     if row.closing.is_some() {
@@ -361,16 +394,9 @@ async fn cut(id: &str, reason: &str, context: &Context) -> Result<(), CliError> 
     }
 }
 
-fn require_words(reason: &str) -> Result<(), CliError> {
-    if reason.trim().is_empty() {
-        return Err(CliError::Usage("say why with --reason: the person reads it, and the record needs it".into()));
-    }
-    Ok(())
-}
-
 async fn cut_all(which: &Cutting, reason: &str, context: &Context) -> Result<(), CliError> {
     let (_, actor) = context.authority(Act::CutOff).await?;
-    require_words(reason)?;
+    attending::check("--reason", reason)?;
     let store = context.store().await?;
     let event = context.event(Kind::SessionCut, &actor, json!({ "reason": reason }));
     let asked = store.ask_cut(which, reason, event).await?;

@@ -1,10 +1,12 @@
-//! Sessions: the cut of those that live, which `wall` and `watch` show; and those that were, a page at a time.
+//! Sessions: what is done to those that live, which `wall` and `watch` show; and those that were, a page at a time.
 
 use super::fault::Fault;
 use super::page::{self, Frame};
 use super::visit::{Request, Visit};
+use super::watch;
 use super::works::ROWS;
-use crate::store::{Cutting, SessionPage, SessionRow};
+use crate::registry::{RegistryFault, typed};
+use crate::store::{Cutting, Pause, SessionPage, SessionRow};
 use askama::Template;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -12,6 +14,7 @@ use chrono::{DateTime, Utc};
 use sekimori_audit::event::Kind;
 use sekimori_policy::authority::Act;
 use serde_json::json;
+use uuid::Uuid;
 
 /// A session on a page.
 pub struct Row {
@@ -28,6 +31,8 @@ pub struct Row {
     pub end: String,
     /// A cut was asked for and is being carried out.
     pub cutting: bool,
+    /// Who paused it, since when and why, if it is.
+    pub paused: Option<String>,
 }
 
 impl Row {
@@ -48,9 +53,16 @@ impl Row {
             until: visit.show(opening.until),
             lasted: format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60),
             cutting: row.closing.is_none() && row.cut.is_some(),
+            paused: row.pause.filter(|_| row.closing.is_none()).map(|pause| paused(visit, &pause)),
             end: row.closing.map_or_else(String::new, |end| end.code),
         }
     }
+}
+
+/// Who paused a session, since when and why.
+pub fn paused(visit: &Request, pause: &Pause) -> String {
+    let Pause { at, by, reason } = pause;
+    format!("{}: {by}, {} – {reason}", visit.t().paused, visit.show(*at))
 }
 
 #[derive(Template)]
@@ -99,9 +111,9 @@ pub async fn sessions(visit: Visit) -> Result<Response, Fault> {
 /// `POST /sessions/{id}/cut`.
 pub async fn cut(visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
     visit.authority(Act::CutOff)?;
-    let reason = reason(&visit)?;
+    let reason = words(&visit, "reason")?;
     let store = &visit.console.gate.store;
-    let id: uuid::Uuid = id.parse().map_err(|_| Fault::NotFound)?;
+    let id: Uuid = id.parse().map_err(|_| Fault::NotFound)?;
     let row = store.session(&id.to_string()).await?;
     if row.closing.is_some() {
         return Err(Fault::Conflict(format!("{} {id}", visit.t().session)));
@@ -114,17 +126,51 @@ pub async fn cut(visit: Visit, Path(id): Path<String>) -> Result<Response, Fault
 /// `POST /live/cut-everyone`: with the second factor.
 pub async fn cut_everyone(visit: Visit) -> Result<Response, Fault> {
     visit.authority(Act::CutOff)?;
-    let reason = reason(&visit)?;
+    let reason = words(&visit, "reason")?;
     visit.demand_second_factor().await?;
     let event = visit.event(Kind::SessionCut, json!({ "reason": reason }))?;
     visit.console.gate.store.ask_cut(&Cutting::Everyone, reason, event).await?;
     Ok(Redirect::to("/live").into_response())
 }
 
-/// The person who is cut reads it, and the record needs it.
-fn reason(visit: &Request) -> Result<&str, Fault> {
-    match visit.form.one("reason") {
-        "" => Err(Fault::Invalid(visit.t().words_missing.into())),
-        reason => Ok(reason),
+/// `POST /sessions/{id}/message`.
+pub async fn message(visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+    visit.authority(Act::CutOff)?;
+    let text = words(&visit, "text")?;
+    let id = watch::live(&visit, &id).await?.opening.id;
+    let event = visit.event(Kind::SessionMessage, json!({ "text": text }))?;
+    visit.console.gate.store.tell_session(id, event).await?;
+    Ok(back(id))
+}
+
+/// `POST /sessions/{id}/pause`.
+pub async fn pause(visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+    visit.authority(Act::CutOff)?;
+    let reason = words(&visit, "reason")?;
+    let id = watch::live(&visit, &id).await?.opening.id;
+    let event = visit.event(Kind::SessionPaused, json!({ "reason": reason }))?;
+    visit.console.gate.store.pause_session(id, reason, event).await?;
+    Ok(back(id))
+}
+
+/// `POST /sessions/{id}/resume`.
+pub async fn resume(visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
+    visit.authority(Act::CutOff)?;
+    let id = watch::live(&visit, &id).await?.opening.id;
+    let event = visit.event(Kind::SessionResumed, json!({}))?;
+    visit.console.gate.store.resume_session(id, event).await?;
+    Ok(back(id))
+}
+
+fn back(id: Uuid) -> Response {
+    Redirect::to(&format!("/sessions/{id}/live")).into_response()
+}
+
+/// The person reads it on a terminal, and the record needs it.
+fn words<'a>(visit: &'a Request, field: &'static str) -> Result<&'a str, Fault> {
+    let text = visit.form.one(field);
+    match typed::words(field, text) {
+        None => Ok(text),
+        Some(flaw) => Err(RegistryFault::Flaws(vec![flaw]).into()),
     }
 }

@@ -249,6 +249,14 @@ texts! {
     nobody_live: "いま接続している人はいません。", "Nobody is connected.";
     being_cut: "切断しています。", "It is being cut.";
     cut: "切断する", "Cut";
+    paused: "一時停止中", "Paused";
+    message: "メッセージを送る", "Send a message";
+    message_lead: "接続中の人の端末に、あなたの名前とともに表示されます。", "It is shown on the terminal of the person who is connected, under your name.";
+    message_text: "メッセージ", "Message";
+    pause: "一時停止する", "Pause";
+    pause_lead: "再開するまで、接続中の人が送るものは機器に届きません。機器の表示は続きます。", "Until it is resumed, nothing that the person sends reaches the device. What the device shows goes on.";
+    resume: "再開する", "Resume";
+    resume_lead: "一時停止中に入力されたものは、再開すると機器に送られます。送りたくない場合は切断してください。", "What was typed meanwhile is sent to the device when the session is resumed. Cut the session if it should not be.";
     cut_everyone: "全員を切断する", "Cut everyone";
     cut_everyone_lead: "切断しても、許可された時間帯であれば再び接続できます。接続させないためには非常時遮断を使ってください:", "Whoever is permitted can connect again. To keep people out, set a lock:";
     no_sessions: "該当するセッションはありません。", "There are no such sessions.";

@@ -103,7 +103,7 @@ impl Tell for Wall {
         let rows = told.console.gate.store.live_sessions(TILES).await?;
         self.take_up(&rows, told).await?;
         let mut lines = Vec::new();
-        let list = json!(rows.iter().map(|row| (row.opening.id, row.cut.is_some())).collect::<Vec<_>>());
+        let list = json!(rows.iter().map(|row| (row.opening.id, stands(row))).collect::<Vec<_>>());
         if list != self.list {
             lines.push(json!({ "sessions": list }));
             self.list = list;
@@ -118,6 +118,15 @@ impl Tell for Wall {
 
     async fn wait(&mut self) {
         tokio::time::sleep(ROUND).await;
+    }
+}
+
+/// How a session stands: where that is otherwise, its tile is made anew.
+fn stands(row: &SessionRow) -> &'static str {
+    match (&row.cut, &row.pause) {
+        (Some(_), _) => "cut",
+        (None, Some(_)) => "paused",
+        (None, None) => "",
     }
 }
 

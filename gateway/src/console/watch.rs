@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use super::guard::Loads;
 use super::page::{self, Frame};
-use super::sessions::Row;
+use super::sessions::{Row, paused};
 use super::stream::{self, Next, Tell};
 use super::texts::Texts;
 use super::visit::{Request, Visit};
@@ -149,6 +149,7 @@ impl Tell for Watching {
         let state = json!({
             "terminals": terminals,
             "shown": self.shown,
+            "paused": self.close.0.session.pause().map(|pause| paused(told, &pause)),
             "doing": doing(t, &activity),
         });
         if state != self.state {

@@ -32,6 +32,11 @@ pub fn name(field: &'static str, text: &str) -> Option<Flaw> {
     if text.trim().is_empty() { Some(Flaw::new(field, Problem::Missing)) } else { line(field, text, NAME) }
 }
 
+/// Words that somebody else reads, on a screen of theirs: a reason, a message.
+pub fn words(field: &'static str, text: &str) -> Option<Flaw> {
+    if text.trim().is_empty() { Some(Flaw::new(field, Problem::Missing)) } else { line(field, text, LINE) }
+}
+
 /// Marks that reorder or hide what stands around them. Joiners are none of them: some scripts need them.
 fn acts(c: char) -> bool {
     matches!(

@@ -4,6 +4,7 @@
 //! as the person's client takes the bytes, and half-closing travels in both directions.
 
 use super::Session;
+use super::attended::Hold;
 use super::backlog::Backlog;
 use super::pump::{Data, Pass, discard, pump};
 use super::relay::{LAST_WORDS, Outcome, Screen};
@@ -72,6 +73,10 @@ struct Up<'a> {
 }
 
 impl Pass for Up<'_> {
+    fn hold(&self) -> Option<Hold> {
+        Some(self.session.hold())
+    }
+
     fn patience(&self) -> Option<Duration> {
         Some(LAST_WORDS)
     }

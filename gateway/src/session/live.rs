@@ -4,6 +4,7 @@
 //! gateway looks for new events several times a second, decides every session's case again when one of them can
 //! matter, and cuts what is no longer permitted. The command line needs no other way to reach a running gateway.
 
+use super::attended::{deliver, hold_what_was_asked};
 use super::{End, Session};
 use crate::gate::Gate;
 use crate::store::StoreError;
@@ -84,7 +85,7 @@ pub async fn watch(gate: Arc<Gate>, mut seen: i64) {
     }
 }
 
-async fn look(gate: &Gate, seen: i64) -> Result<i64, StoreError> {
+async fn look(gate: &Arc<Gate>, seen: i64) -> Result<i64, StoreError> {
     if gate.take_reconfigured() {
         // Not done until every session was decided on: a fault keeps it for the next look.
         decide_each_again(gate).await.inspect_err(|_| gate.keep_reconfigured())?;
@@ -101,11 +102,18 @@ async fn look(gate: &Gate, seen: i64) -> Result<i64, StoreError> {
         at = last.seq;
         for event in &events {
             // An event that this program cannot read, from a newer one, may be about anything.
-            kinds.push(event.event().ok().map(|event| event.kind));
+            let told = event.event().ok();
+            kinds.push(told.as_ref().map(|told| told.kind));
+            if let Some(told) = told.filter(|told| told.kind == Kind::SessionMessage) {
+                deliver(gate, event.seq, &told).await?;
+            }
         }
     }
     if kinds.iter().any(|kind| kind.is_none_or(|kind| kind == Kind::SessionCut)) {
         cut_what_was_asked(gate).await?;
+    }
+    if kinds.iter().any(|kind| kind.is_none_or(|kind| matches!(kind, Kind::SessionPaused | Kind::SessionResumed))) {
+        hold_what_was_asked(gate).await?;
     }
     if kinds.iter().any(|kind| kind.is_none_or(changes_facts)) {
         decide_each_again(gate).await?;
@@ -135,6 +143,9 @@ fn changes_facts(kind: Kind) -> bool {
             | Kind::SessionChannel
             | Kind::SessionTransfer
             | Kind::SessionCut
+            | Kind::SessionMessage
+            | Kind::SessionPaused
+            | Kind::SessionResumed
             | Kind::SessionClose
             | Kind::Beat
             | Kind::LogKeyRotated
@@ -178,6 +189,11 @@ pub async fn look_at(gate: &Gate, session: &Session) {
         let asked = gate.store.cut_requests(&gate.instance).await?;
         if let Some((_, request)) = asked.into_iter().find(|(id, _)| *id == session.id) {
             session.end(End::Cut { reason: request.reason });
+        }
+        let paused = gate.store.pauses(&gate.instance).await?;
+        if let Some((_, pause)) = paused.into_iter().find(|(id, _)| *id == session.id) {
+            // No terminal is there yet that it could be told on.
+            let _ = session.holds(Some(pause));
         }
         decide_again(gate, session).await
     };

@@ -2,6 +2,7 @@
 //!
 //! See [`super::backlog`] for why draining never stops, and for what holds the sender back instead.
 
+use super::attended::Hold;
 use super::backlog::Backlog;
 use super::relay::Outcome;
 use bytes::Bytes;
@@ -22,6 +23,11 @@ pub(super) trait Pass: Send {
 
     /// How long the end of a stream waits for the exit status that comes behind it. `None`: not at all.
     fn status_grace(&self) -> Option<Duration> {
+        None
+    }
+
+    /// What has to be released before anything is passed on. `None`: nothing holds this side.
+    fn hold(&self) -> Option<Hold> {
         None
     }
 
@@ -61,6 +67,13 @@ impl Data {
 enum Batch {
     Data(Data),
     Message(ChannelMsg),
+}
+
+impl Batch {
+    /// Whether a pause holds it: all that acts on the device. A window's size is none of that, and who leaves may.
+    fn is_held(&self) -> bool {
+        !matches!(self, Self::Message(ChannelMsg::WindowChange { .. } | ChannelMsg::Close))
+    }
 }
 
 /// Takes from the front of the queue what is passed on together, with its weight.
@@ -120,7 +133,13 @@ pub(super) async fn pump(
         let (batch, weight_passing) = batch(&mut waiting)?;
         let side_patience = side.patience();
         let stalled = tokio::time::sleep(backlog.stall());
+        let mut hold = side.hold().filter(|_| batch.is_held());
+        let mut release = hold.clone();
         let passing = async {
+            if let Some(release) = &mut release {
+                // The session outlives its pumps, so that its hold does not close.
+                let _ = release.wait_for(Option::is_none).await;
+            }
             match batch {
                 Batch::Data(data) => side.data(data).await.map(|()| ControlFlow::Continue(())),
                 Batch::Message(message) => side.message(message).await,
@@ -133,7 +152,12 @@ pub(super) async fn pump(
                 passed = &mut passing => break passed,
                 () = until(last_chance), if last_chance.is_some() => return None,
                 // Asked again with each message that trickles in.
-                () = &mut stalled, if backlog.holds_up_others() => return Some(Outcome::Stalled),
+                () = &mut stalled, if backlog.holds_up_others() => {
+                    if !hold.as_mut().is_some_and(held_meanwhile) {
+                        return Some(Outcome::Stalled);
+                    }
+                    stalled.set(tokio::time::sleep(backlog.stall()));
+                }
                 more = read.wait(), if open => match more {
                     Some(message) => {
                         if matches!(message, ChannelMsg::Close) {
@@ -158,6 +182,12 @@ pub(super) async fn pump(
             Err(outcome) => return Some(outcome),
         }
     }
+}
+
+/// Whether a pause holds, or has held since this was asked last: nobody stands still by it.
+fn held_meanwhile(hold: &mut Hold) -> bool {
+    let changed = hold.has_changed().unwrap_or_default();
+    hold.borrow_and_update().is_some() || changed
 }
 
 /// Keeps draining `read` while something else is under way; what arrives waits in `waiting`. Resolves to `None` when

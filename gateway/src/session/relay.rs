@@ -4,6 +4,7 @@
 //! truthful: a request counts as granted when the device has granted it; exit status, signal and EOF travel as they
 //! came, the status before the EOF where both are there.
 
+use super::attended::Hold;
 use super::backlog::Backlog;
 use super::pump::{Data, Pass, discard, pump};
 use super::sftp_offer::SftpOffer;
@@ -177,6 +178,10 @@ struct Up<'a> {
 }
 
 impl Pass for Up<'_> {
+    fn hold(&self) -> Option<Hold> {
+        Some(self.session.hold())
+    }
+
     fn patience(&self) -> Option<Duration> {
         Some(LAST_WORDS)
     }

@@ -103,11 +103,7 @@ async fn warn(session: &Session, left: TimeDelta, until: DateTime<Utc>, gate: &G
         Language::Ja => format!("*** 関守: あと{minutes}分（{at}）で接続を終了します。"),
         Language::En => format!("*** Sekimori: this session ends in {minutes} min, at {at}."),
     };
-    for (screen, tap) in session.screens() {
-        if screen.terminal {
-            screen.tell(&tap, &text).await;
-        }
-    }
+    session.tell(&text).await;
 }
 
 /// Cuts the device's side at once, lets the channels tell the person why, hangs up, and waits until every task is

@@ -5,6 +5,7 @@
 //! that has stopped reading is still read from.
 
 use super::Session;
+use super::attended::Hold;
 use super::pump::{Data, Pass, discard, pump};
 use super::relay::{LAST_WORDS, Outcome, PersonEnd, Screen, cells};
 use crate::telnet::Line;
@@ -114,6 +115,10 @@ struct Up<'a> {
 }
 
 impl Pass for Up<'_> {
+    fn hold(&self) -> Option<Hold> {
+        Some(self.session.hold())
+    }
+
     fn patience(&self) -> Option<Duration> {
         Some(LAST_WORDS)
     }

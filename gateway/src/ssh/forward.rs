@@ -90,6 +90,10 @@ async fn forward_in(
 ) {
     let (gate, permit) = (&connection.gate, session.permit());
     let language = session.caller.language();
+    if let Some(pause) = session.pause() {
+        note(gate, session, Kind::AccessDenied, json!({ "reasons": ["session-paused"], "port": port })).await;
+        return reject(reply, &texts::paused(language, &pause.reason)).await;
+    }
     let permission = Permission::Forward(port);
     let Some(_in_use) = session.take_into_use(permission) else {
         note(gate, session, Kind::AccessDenied, json!({ "reasons": ["channel-not-permitted"], "port": port })).await;

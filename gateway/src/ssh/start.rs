@@ -182,6 +182,10 @@ async fn reach(
             return screen.refuse(&texts::refusal(language, &refusal.sentences(language))).await;
         }
     };
+    if let Some(pause) = session.pause() {
+        note(&connection.gate, &session, Kind::AccessDenied, json!({ "reasons": ["session-paused"] })).await;
+        return screen.refuse(&texts::refusal(language, &[texts::paused(language, &pause.reason)])).await;
+    }
     let permit = session.permit();
     let allowed = match start.permission() {
         Some(permission) => session
@@ -326,6 +330,8 @@ impl SessionChannel<'_> {
         for (name, value) in &self.opening.environment {
             channel.set_env(false, name, value).await.map_err(protocol)?;
         }
+        // It may have been paused meanwhile: what starts acts on the device.
+        self.session.released().await;
         match &self.start {
             Start::Shell => channel.request_shell(true).await,
             Start::Exec(command) => channel.exec(true, command.clone()).await,

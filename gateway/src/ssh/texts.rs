@@ -78,6 +78,14 @@ pub fn terminal_only(language: Language) -> &'static str {
     }
 }
 
+/// The session that a channel was to open in is paused.
+pub fn paused(language: Language, reason: &str) -> String {
+    match language {
+        Language::Ja => format!("病院が接続を一時停止しています。再開後にもう一度お試しください。理由: {reason}"),
+        Language::En => format!("The hospital has paused this session. Try again when it is resumed. Reason: {reason}"),
+    }
+}
+
 /// A subsystem that nobody offers.
 pub fn unknown_subsystem(language: Language, name: &str) -> String {
     let name: String = name.chars().filter(|c| !c.is_control()).take(40).collect();

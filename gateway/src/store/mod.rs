@@ -6,6 +6,7 @@
 //!
 //! Nothing here decides: `sekimori_policy` does, from the [`Facts`](sekimori_policy::facts::Facts) read here.
 
+mod attending;
 mod change;
 mod console_sign_ins;
 mod copying;
@@ -35,6 +36,7 @@ mod works;
 #[cfg(test)]
 mod tests;
 
+pub use attending::Pause;
 pub use console_sign_ins::ConsoleSignIn;
 pub use credentials::Credential;
 pub use db::distant_and_unverified;

@@ -1,6 +1,7 @@
 //! Sessions: opened before the device is dialled, asked to be cut, closed with the reason.
 
 use super::Store;
+use super::attending::Pause;
 use super::change::{Change, Read, document};
 use super::db::{Row, args};
 use super::error::StoreError;
@@ -89,6 +90,8 @@ pub struct SessionRow {
     pub opening: Opening,
     /// The cut that was asked for, if any.
     pub cut: Option<CutRequest>,
+    /// Why it is paused, if it is.
+    pub pause: Option<Pause>,
     /// How it ended; `None` while it lives.
     pub closing: Option<Closing>,
     /// When the bytes of its recording were removed (廃棄), if they were.
@@ -322,7 +325,8 @@ async fn commit_all(mut change: Change, mut events: Vec<Event>, act: Event) -> R
 pub(super) fn stored(rows: &[Row]) -> Result<Vec<SessionRow>, StoreError> {
     let session = |row: &Row| {
         let (opening, cut, closing) = (opening(row)?, cut(row)?, closing(row)?);
-        Ok(SessionRow { opening, cut, closing, purged: row.time_or_none("purged")? })
+        let (pause, purged) = (Pause::of(row)?, row.time_or_none("purged")?);
+        Ok(SessionRow { opening, cut, pause, closing, purged })
     };
     rows.iter().map(session).collect()
 }

@@ -148,6 +148,9 @@ async fn sign_ins_and_sessions(store: &Store) {
     let channel = ChannelRecord { number: 1, channel: Channel::Shell, opened: noon(), detail };
     act!(store, SessionChannel, add_channel(id, &channel));
     act!(store, SessionTransfer, add_transfer(id, &serde_json::json!({ "path": "/tmp/x" })));
+    act!(store, SessionMessage, tell_session(id));
+    act!(store, SessionPaused, pause_session(id, "確認のため"));
+    act!(store, SessionResumed, resume_session(id));
     act!(store, SessionCut, ask_cut(&Cutting::Session(id), "確認のため"));
     let closing = Closing { at: noon(), code: "cut".into(), reason: "遮断".into(), counts: Counts::default() };
     act!(store, SessionClose, close_session(id, &closing));
@@ -179,6 +182,9 @@ pub async fn a_refused_change_leaves_no_event(bed: Bed) {
         store.open_sign_in(&sign_in("nobody"), event(Kind::SignIn)).await,
         store.revoke_sign_in(Uuid::now_v7(), event(Kind::SignInRevoked)).await,
         store.add_transfer(Uuid::now_v7(), &"x", event(Kind::SessionTransfer)).await,
+        store.tell_session(Uuid::now_v7(), event(Kind::SessionMessage)).await,
+        store.pause_session(Uuid::now_v7(), "x", event(Kind::SessionPaused)).await,
+        store.resume_session(Uuid::now_v7(), event(Kind::SessionResumed)).await,
     ];
     for (number, answer) in unknown.into_iter().enumerate() {
         assert!(matches!(answer, Err(StoreError::Unknown { .. })), "number {number}: {answer:?}");

@@ -49,6 +49,16 @@ pub async fn a_session_is_opened_cut_and_closed(bed: Bed) {
     store.ask_cut(&Cutting::Session(first.id), "二度目", act.clone()).await.unwrap();
     assert_eq!(store.cut_requests("gate").await.unwrap()[0].1.reason, "確認のため", "the first reason stays");
 
+    store.pause_session(second.id, "確認のため", act.clone()).await.unwrap();
+    let paused = store.pauses("gate").await.unwrap();
+    assert_eq!((paused.len(), paused[0].0, paused[0].1.reason.as_str()), (1, second.id, "確認のため"));
+    let twice = store.pause_session(second.id, "二度目", act.clone()).await;
+    assert!(matches!(twice, Err(StoreError::Conflict { .. })), "{twice:?}");
+    store.resume_session(second.id, act.clone()).await.unwrap();
+    let twice = store.resume_session(second.id, act.clone()).await;
+    assert!(matches!(twice, Err(StoreError::Conflict { .. })), "{twice:?}");
+    assert_eq!(store.pauses("gate").await.unwrap(), vec![]);
+
     store.close_session(first.id, &closing(), event(Kind::SessionClose)).await.unwrap();
     let row = store.session(&first.id.to_string()).await.unwrap();
     assert_eq!(row.closing, Some(closing()));
