@@ -47,7 +47,8 @@ impl Session {
 
 /// Shows the words of an event to its session, if it lives here. Each event counts once, also where it is read again.
 pub(super) async fn deliver(gate: &Arc<Gate>, seq: i64, event: &Event) -> Result<(), StoreError> {
-    let (Some(session), Some(text)) = (event.session.and_then(|id| gate.live.one(id)), event.detail["text"].as_str())
+    let (Some(session), Some(text)) =
+        (event.session.and_then(|id| gate.live.one(id)), event.detail.get("text").and_then(|text| text.as_str()))
     else {
         return Ok(());
     };

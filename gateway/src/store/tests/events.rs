@@ -148,7 +148,7 @@ async fn sign_ins_and_sessions(store: &Store) {
     let channel = ChannelRecord { number: 1, channel: Channel::Shell, opened: noon(), detail };
     act!(store, SessionChannel, add_channel(id, &channel));
     act!(store, SessionTransfer, add_transfer(id, &serde_json::json!({ "path": "/tmp/x" })));
-    act!(store, SessionMessage, tell_session(id));
+    act!(store, SessionMessage, changes: false, tell_session(id));
     act!(store, SessionPaused, pause_session(id, "確認のため"));
     act!(store, SessionResumed, resume_session(id));
     act!(store, SessionCut, ask_cut(&Cutting::Session(id), "確認のため"));
