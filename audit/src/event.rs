@@ -197,6 +197,18 @@ kinds! {
     PersonAdd = "person.add",
     /// A person was changed, suspended or retired.
     PersonChange = "person.change",
+    /// A person was invited to enrol; an earlier invitation ended with it.
+    InvitationMade = "invitation.made",
+    /// The link of an invitation was opened.
+    InvitationOpened = "invitation.opened",
+    /// A person enrolled: from here on the new factors count, and no earlier one does.
+    InvitationUsed = "invitation.used",
+    /// A link did not let anybody in, or an enrolment was not taken; `detail.why` says why.
+    InvitationRefused = "invitation.refused",
+    /// Recovery codes were handed out, in place of earlier ones.
+    RecoveryCodes = "person.recovery-codes",
+    /// A recovery code was spent.
+    RecoveryCodeSpent = "person.recovery-code-spent",
     /// A password was set.
     PasswordSet = "person.password",
     /// A TOTP seed was enrolled.

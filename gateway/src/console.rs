@@ -14,6 +14,8 @@ mod fault;
 mod forms;
 mod guard;
 mod host_keys;
+mod invite;
+mod join;
 mod lists;
 mod locks;
 mod matrix;

@@ -24,7 +24,7 @@ impl Method {
     pub fn kinds(self) -> &'static [FactorKind] {
         match self {
             Self::Password => &[FactorKind::Knowledge],
-            Self::Totp | Self::SshKey => &[FactorKind::Possession],
+            Self::Totp | Self::RecoveryCode | Self::SshKey => &[FactorKind::Possession],
             Self::Passkey => &[FactorKind::Possession, FactorKind::Inherence],
         }
     }
@@ -35,10 +35,12 @@ impl Method {
         match (self, language) {
             (Self::Password, Language::Ja) => "パスワード",
             (Self::Totp, Language::Ja) => "ワンタイムコード",
+            (Self::RecoveryCode, Language::Ja) => "回復コード",
             (Self::SshKey, Language::Ja) => "SSH鍵",
             (Self::Passkey, Language::Ja) => "パスキー",
             (Self::Password, Language::En) => "password",
             (Self::Totp, Language::En) => "one-time code",
+            (Self::RecoveryCode, Language::En) => "recovery code",
             (Self::SshKey, Language::En) => "SSH key",
             (Self::Passkey, Language::En) => "passkey",
         }
@@ -63,7 +65,7 @@ mod tests {
 
     #[test]
     fn kinds_count_and_not_methods() {
-        use Method::{Passkey, Password, SshKey, Totp};
+        use Method::{Passkey, Password, RecoveryCode, SshKey, Totp};
         for (methods, enough) in [
             (vec![], false),
             (vec![Password], false),
@@ -72,6 +74,9 @@ mod tests {
             (vec![SshKey, Totp], false),
             (vec![SshKey, Password], true),
             (vec![Password, Totp], true),
+            (vec![RecoveryCode, Totp], false),
+            (vec![RecoveryCode, SshKey], false),
+            (vec![Password, RecoveryCode], true),
             (vec![SshKey, Password, Totp], true),
             (vec![Passkey], true),
         ] {

@@ -201,6 +201,8 @@ pub enum Method {
     Password,
     /// A time-based one-time code (RFC 6238): possession.
     Totp,
+    /// A recovery code of the sheet that was handed out at enrolment: possession, and each counts once.
+    RecoveryCode,
     /// An SSH key, `sk-` or not: possession (russh does not tell whether it was touched).
     SshKey,
     /// A passkey with user verification: possession with inherence or knowledge.

@@ -88,8 +88,18 @@ pub fn look_at_the_console(hospital: &Hospital, shots: Option<&Path>) -> Result<
             page("h-missing", "/no-such-page"),
         ]),
     )?;
-    let desk = somebody(hospital, "administrator", Value::Array(desk_pages()))?;
-    let nobody = json!({ "pages": [page("n-sign-in", "/sign-in")] });
+    for id in ["kato-n", "kudo-n"] {
+        let add = ["person", "add", id, "--name", "加藤 花子", "--vendor", crate::VENDOR];
+        hospital.gateway.act(&hospital.administrator, &add)?;
+    }
+    let desk = somebody(hospital, "administrator", Value::Array(desk_pages("kudo-n")))?;
+    let invited = hospital.gateway.act(&hospital.administrator, &["person", "invite", "kato-n"])?;
+    let (_, link) =
+        crate::at(&invited, "/link").as_str().and_then(|link| link.split_once("/join/")).context("no link")?;
+    let nobody = json!({ "pages": [
+        page("n-sign-in", "/sign-in"), page("n-recovery", "/sign-in?recovery=yes"),
+        page("n-join", &format!("/join/{link}")),
+    ] });
     let plan =
         json!({ "url": hospital.gateway.demo.console.url, "shots": shots, "people": [nobody, vendor, hall, desk] });
     let mut node = Command::new("node");
@@ -99,7 +109,7 @@ pub fn look_at_the_console(hospital: &Hospital, shots: Option<&Path>) -> Result<
 }
 
 /// The administrator's pages and forms; some are filled in and sent first, as a third entry says (see `look.mjs`).
-fn desk_pages() -> Vec<Value> {
+fn desk_pages(newcomer: &str) -> Vec<Value> {
     let (vendor, person, device) = (crate::VENDOR, crate::ENGINEER, DEVICE);
     let flawed =
         json!([["#f-id", "Bad ID"], ["#f-name", "浜田電機"], ["#f-sources", "203.0.113.0/33"], ["Enter", 422]]);
@@ -112,6 +122,7 @@ fn desk_pages() -> Vec<Value> {
         json!(["a-vendor-flawed", "/vendors/_new", flawed]),
         json!(["a-vendor-overtaken", format!("/vendors/{vendor}/change"), overtaken]),
         json!(["a-person", format!("/people/{person}")]),
+        json!(["a-invite", format!("/people/{newcomer}/invite"), [["form[action$='/invite'] button", 200]]]),
         json!(["a-person-new", "/people/_new"]),
         json!(["a-person-change", format!("/people/{person}/change")]),
         json!(["a-device", format!("/devices/{device}")]),
@@ -119,6 +130,40 @@ fn desk_pages() -> Vec<Value> {
         json!(["a-host-keys", format!("/devices/{device}/host-keys"), scanned]),
         json!(["a-credential", format!("/devices/{device}/credential")]),
     ]
+}
+
+/// What happened in a browser in which somebody enrolled.
+#[derive(Debug, Deserialize)]
+pub struct Enrolled {
+    /// What is wrong, with its page.
+    pub faults: Vec<String>,
+    /// Where the link led.
+    pub address: String,
+    /// What was said to the weak password while it was typed.
+    pub refused: String,
+    /// What was said to the good one.
+    pub accepted: String,
+    /// How many recovery codes were shown.
+    pub recovery: usize,
+}
+
+/// Enrols in Chromium, at the width of a phone: opens the link, types a weak password, then a good one, and confirms
+/// the authenticator.
+///
+/// # Errors
+/// Chromium or the npm packages are missing, or a step does not happen.
+pub fn enrol_in_a_browser(link: &str, language: &str, passwords: [&str; 2], shots: Option<&Path>) -> Result<Enrolled> {
+    let [weak, password] = passwords;
+    let plan = json!({
+        "link": link, "weak": weak, "password": password, "language": language, "width": 390, "shots": shots,
+    });
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let modules = here.join("../target/browser/node_modules").canonicalize();
+    let mut node = Command::new("node");
+    node.arg(here.join("browser/join.mjs"))
+        .arg(modules.context("the browser's driver is missing: sh tests/setup.sh test")?);
+    let output = run(&mut node, Input::Bytes(plan.to_string().into_bytes()), Duration::from_secs(120))?.success()?;
+    serde_json::from_slice(&output.stdout).context("the browser's report")
 }
 
 /// Somebody of the demo, with the pages to look at.

@@ -8,6 +8,7 @@ mod asyncssh;
 mod browser;
 mod bundle;
 mod chromium;
+mod clock;
 mod codes;
 mod faketime;
 mod footprint;
@@ -32,7 +33,8 @@ mod workstation;
 
 pub use browser::{Browser, Page};
 pub use bundle::Bundle;
-pub use chromium::{Look, busy, look_at_the_console};
+pub use chromium::{Enrolled, Look, busy, enrol_in_a_browser, look_at_the_console};
+pub use clock::Clock;
 pub use codes::Codes;
 pub use faketime::faketime;
 pub use footprint::Footprint;

@@ -4,11 +4,8 @@
 
 use anyhow::{Context, Result, ensure};
 use chrono::TimeDelta;
-use sekimori_tests::{Database, Hospital, Input, PATIENCE, Proof, Surroundings, Window, faketime};
-use std::fs;
-use std::path::PathBuf;
+use sekimori_tests::{Clock, Hospital, Input, PATIENCE, Proof, Window};
 use std::time::Duration;
-use tempfile::TempDir;
 
 #[test]
 fn a_clock_set_past_the_windows_end_cuts_and_set_back_lets_in_again() -> Result<()> {
@@ -57,45 +54,4 @@ fn a_code_stays_spent_though_the_clock_is_set_back() -> Result<()> {
 
 fn command(hospital: &Hospital, proof: Proof<'_>) -> Result<Option<i32>> {
     Ok(hospital.workstation.exec(&hospital.user(), proof, "true", Input::Nothing, PATIENCE)?.code)
-}
-
-/// Where the gateway's clock stands, compared with everybody else's.
-struct Clock {
-    folder: TempDir,
-    library: PathBuf,
-}
-
-impl Clock {
-    fn new() -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("sekimori-clock-").tempdir()?;
-        Ok(Self { folder, library: faketime()? })
-    }
-
-    /// Among the gateway's own files, since it reads no others.
-    fn file(&self) -> PathBuf {
-        self.folder.path().join("hospital/faketime")
-    }
-
-    /// Sets it, as libfaketime writes it: `+30m` is half an hour fast.
-    fn set(&self, offset: &str) -> Result<()> {
-        // Never half written.
-        let fresh = self.folder.path().join("fresh");
-        fs::write(&fresh, format!("{offset}\n"))?;
-        Ok(fs::rename(fresh, self.file())?)
-    }
-
-    /// A hospital whose gateway lives by this clock.
-    fn hospital(&self) -> Result<Hospital> {
-        let (library, file) = (self.library.display().to_string(), self.file().display().to_string());
-        let environment = [
-            ("LD_PRELOAD", library.as_str()),
-            ("FAKETIME_TIMESTAMP_FILE", &file),
-            ("FAKETIME_NO_CACHE", "1"),
-            // Timers run on; the wall clock alone is set.
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-        ];
-        let folder = Some(self.folder.path());
-        let surroundings = Surroundings { environment: &environment, folder, ..Surroundings::default() };
-        Hospital::closed_in(surroundings, Database::Sqlite)
-    }
 }

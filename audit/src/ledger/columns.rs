@@ -231,6 +231,7 @@ fn method_ja(method: Method) -> &'static str {
     match method {
         Method::Password => "パスワード",
         Method::Totp => "ワンタイムコード",
+        Method::RecoveryCode => "回復コード",
         Method::SshKey => "SSH鍵",
         Method::Passkey => "パスキー",
     }

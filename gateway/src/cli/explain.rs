@@ -38,9 +38,10 @@ fn method(text: &str) -> Result<Method, String> {
     match text.replace('-', "_").as_str() {
         "password" => Ok(Method::Password),
         "totp" => Ok(Method::Totp),
+        "recovery_code" => Ok(Method::RecoveryCode),
         "ssh_key" => Ok(Method::SshKey),
         "passkey" => Ok(Method::Passkey),
-        _ => Err(format!("{text} is no factor: password, totp, ssh_key or passkey")),
+        _ => Err(format!("{text} is no factor: password, totp, recovery_code, ssh_key or passkey")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Verbs about people: one human, one ID. Their factors are in `factors`.
 
 mod factors;
+mod invite;
 
 use super::context::Context;
 use super::error::CliError;
@@ -84,6 +85,14 @@ pub enum Command {
     Totp {
         /// The person's ID
         id: PersonId,
+    },
+    /// Invite a person to enrol in the browser: prints the link and its QR code once
+    Invite {
+        /// The person's ID
+        id: PersonId,
+        /// Write it also as a page to print, into a file that does not exist
+        #[arg(long, value_name = "FILE")]
+        page: Option<PathBuf>,
     },
     /// Take all factors away: password, authenticator, and carried sign-ins
     ResetFactors {
@@ -228,6 +237,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Retire { id, reason } => switch(&id, Switch::Retire, &reason, context).await,
         Command::Password { id, stdin } => factors::password(&id, stdin, context).await,
         Command::Totp { id } => factors::totp(&id, context).await,
+        Command::Invite { id, page } => invite::invite(&id, page.as_deref(), context).await,
         Command::ResetFactors { id, reason } => factors::reset(&id, &reason, context).await,
         Command::Unlock { id } => factors::unlock(&id, context).await,
         Command::Key(command) => factors::key(command, context).await,

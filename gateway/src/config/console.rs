@@ -58,6 +58,19 @@ impl Console {
         }
     }
 
+    /// The address that people type, without a path; `None` where there is no console.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        let listen = self.listen.first()?;
+        let name = match self.names.first() {
+            Some(name) => name.clone(),
+            None if listen.ip().is_unspecified() => "localhost".to_owned(),
+            None => listen.ip().to_string(),
+        };
+        let name = if name.contains(':') { format!("[{name}]") } else { name };
+        Some(if listen.port() == 443 { format!("https://{name}") } else { format!("https://{name}:{}", listen.port()) })
+    }
+
     /// The names that a certificate is for: those configured, and the addresses that are listened on, here and for
     /// readers of the log.
     pub(super) fn all_names(&self, log: Option<SocketAddr>) -> Vec<String> {
@@ -95,6 +108,18 @@ mod tests {
         assert_eq!(given, ("/etc/sekimori/a.pem".into(), "/k/b.pem".into()));
         assert!(read("idle_minutes = 0").unwrap_err().contains("idle_minutes"));
         assert!(read("sign_in_hours = 13").unwrap_err().contains("sign_in_hours"));
+    }
+
+    #[test]
+    fn people_type_the_first_name_and_the_port() {
+        let url = |text| read(text).unwrap().console.url();
+        assert_eq!(url(""), None);
+        assert_eq!(url("listen = [\"[::1]:8443\"]").unwrap(), "https://[::1]:8443");
+        assert_eq!(
+            url("listen = [\"0.0.0.0:8443\"]\nnames = [\"gate.example\"]").unwrap(),
+            "https://gate.example:8443"
+        );
+        assert_eq!(url("listen = [\"127.0.0.1:443\"]").unwrap(), "https://127.0.0.1");
     }
 
     #[test]

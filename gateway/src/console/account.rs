@@ -4,6 +4,7 @@ use super::fault::Fault;
 use super::guard::LANGUAGE_COOKIE;
 use super::page::{self, Frame};
 use super::sign_in::next;
+use super::texts::joining::Texts;
 use super::visit::{Request, Visit};
 use crate::store::ConsoleSignIn;
 use askama::Template;
@@ -13,6 +14,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{TimeDelta, Utc};
 use sekimori_audit::event::{Event, Kind};
 use sekimori_policy::authority::Act;
+use sekimori_policy::facts::Method;
 use sekimori_policy::id::PersonId;
 use serde_json::json;
 use uuid::Uuid;
@@ -27,6 +29,9 @@ struct Row {
     agent: String,
     since: String,
     seen: String,
+    proved: String,
+    /// With a recovery code: somebody lost their authenticator, or a sheet.
+    recovery: bool,
     this: bool,
 }
 
@@ -34,6 +39,10 @@ struct Row {
 #[template(path = "account.html")]
 struct AccountPage {
     frame: Frame,
+    j: &'static Texts,
+    recovery_left: usize,
+    recovery_spent: Option<String>,
+    recovery_used: bool,
     id: String,
     name: String,
     roles: String,
@@ -45,6 +54,7 @@ struct AccountPage {
 #[template(path = "sign_ins.html")]
 struct SignInsPage {
     frame: Frame,
+    j: &'static Texts,
     rows: Vec<Row>,
 }
 
@@ -56,11 +66,17 @@ pub async fn home(visit: Visit) -> Result<Response, Fault> {
 
 /// `GET /account`.
 pub async fn account(visit: Visit) -> Result<Response, Fault> {
-    let person = &visit.signed_in()?.person;
+    let who = visit.signed_in()?;
+    let person = &who.person;
     let rows = rows(&visit, Some(&person.id)).await?;
+    let recovery = visit.console.gate.store.recovery_codes(&person.id).await?;
     let roles: Vec<_> = person.roles.iter().map(|role| role.label(visit.language)).collect();
     page::shown(&AccountPage {
         frame: page::frame(&visit, visit.t().account),
+        j: Texts::of(visit.language),
+        recovery_left: recovery.left,
+        recovery_spent: recovery.last_spent.map(|at| visit.show(at)),
+        recovery_used: who.sign_in.sign_in.methods.contains(&Method::RecoveryCode),
         id: person.id.to_string(),
         name: person.name.clone(),
         roles: roles.join(", "),
@@ -73,7 +89,8 @@ pub async fn account(visit: Visit) -> Result<Response, Fault> {
 pub async fn sign_ins(visit: Visit) -> Result<Response, Fault> {
     visit.authority(Act::ManageCredentials)?;
     let rows = rows(&visit, None).await?;
-    page::shown(&SignInsPage { frame: page::frame(&visit, visit.t().all_sign_ins), rows })
+    let j = Texts::of(visit.language);
+    page::shown(&SignInsPage { frame: page::frame(&visit, visit.t().all_sign_ins), j, rows })
 }
 
 async fn rows(visit: &Request, person: Option<&PersonId>) -> Result<Vec<Row>, Fault> {
@@ -88,6 +105,8 @@ async fn rows(visit: &Request, person: Option<&PersonId>) -> Result<Vec<Row>, Fa
         agent: one.agent,
         since: visit.show(one.sign_in.proved_at),
         seen: visit.show(one.seen),
+        recovery: one.sign_in.methods.contains(&Method::RecoveryCode),
+        proved: one.sign_in.methods.iter().map(|method| method.label(visit.language)).collect::<Vec<_>>().join(" + "),
         this: one.sign_in.id == own,
     };
     Ok(found.into_iter().map(row).collect())

@@ -2,6 +2,7 @@
 
 use super::page::{self, Again, Message};
 use super::visit::Request;
+use crate::people::PeopleError;
 use crate::people::proving::ProvingError;
 use crate::registry::RegistryFault;
 use crate::store::StoreError;
@@ -74,6 +75,12 @@ impl From<StoreError> for Fault {
 
 impl From<ProvingError> for Fault {
     fn from(fault: ProvingError) -> Self {
+        Self::Failed(fault.to_string())
+    }
+}
+
+impl From<PeopleError> for Fault {
+    fn from(fault: PeopleError) -> Self {
         Self::Failed(fault.to_string())
     }
 }

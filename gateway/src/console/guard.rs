@@ -5,8 +5,9 @@ use super::fault::{self, Fault};
 use super::matrix;
 use super::server::Peer;
 use super::visit::{Fields, Request, SignedIn, Visit};
-use super::{Console, page};
+use super::{Console, join, page};
 use crate::config::Config;
+use crate::people::token::hash;
 use crate::store::ConsoleSignIn;
 use axum::Extension;
 use axum::body::Body;
@@ -20,11 +21,11 @@ use axum::middleware::Next;
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
 use sekimori_audit::event::Kind;
-use sekimori_audit::log::sha256;
 use sekimori_policy::facts::{Language, Person, Source, Status};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// The cookie of a sign-in. The prefix binds it to this host, over TLS, whatever other hosts say.
 pub const COOKIE_NAME: &str = "__Host-sekimori";
@@ -75,8 +76,12 @@ pub async fn guard(
     next: Next,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    let path = parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
     let route = parts.extensions.get::<MatchedPath>().map(|matched| matched.as_str().to_owned());
+    let path = match route.as_deref() {
+        // The token of an invitation stands in no page and no log.
+        Some(join::LINK) => join::PAGE.to_owned(),
+        _ => parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+    };
     let mut asked = Request {
         language: language(&parts.headers, console.gate.config().hospital.language),
         console,
@@ -86,6 +91,8 @@ pub async fn guard(
         query: Fields::parse(parts.uri.query().unwrap_or_default().as_bytes()),
         form: Fields::default(),
         agent: agent(&parts.headers),
+        origin: origin(&parts.headers),
+        joining: cookie(&parts.headers, join::COOKIE_NAME).map(|token| Zeroizing::new(token.to_owned())),
     };
     let admitted = admit(&mut asked, &parts.method, route.as_deref(), &parts.headers, body, &peer).await;
     let asked = Arc::new(asked);
@@ -189,13 +196,7 @@ fn ends(config: &Config, proved: DateTime<Utc>, seen: DateTime<Utc>) -> DateTime
     idle.min(whole).min(aged.unwrap_or(whole))
 }
 
-/// The SHA-256 of a token for a purpose, in hexadecimal: what is stored, and what forms carry, give the token away to
-/// nobody.
-pub fn hash(purpose: &str, token: &str) -> String {
-    sha256(format!("sekimori console {purpose}\0{token}").as_bytes()).hex()
-}
-
-fn same(one: &str, other: &str) -> bool {
+pub fn same(one: &str, other: &str) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
 }
 
@@ -235,6 +236,13 @@ fn agent(headers: &HeaderMap) -> String {
     agent.chars().take(200).collect()
 }
 
+/// `https://` and the host that the browser asked for, if it looks like one.
+fn origin(headers: &HeaderMap) -> Option<String> {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok())?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
+    (!host.is_empty() && host.len() <= 260 && host.chars().all(plain)).then(|| format!("https://{host}"))
+}
+
 fn with_headers(mut response: Response) -> Response {
     let policy = response.extensions().get().map_or(POLICY, |loads: &Loads| loads.policy());
     let headers = response.headers_mut();
@@ -242,14 +250,14 @@ fn with_headers(mut response: Response) -> Response {
         (CONTENT_SECURITY_POLICY, policy),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
-        // Not "no-referrer": browsers would then not say where a form came from.
-        (REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
         (HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    // Not "no-referrer": browsers would then not say where a form came from.
+    headers.entry(REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
@@ -293,8 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_and_what_forms_carry_differ() {
-        assert_ne!(hash("sign-in", "x"), hash("form", "x"));
+    fn forms_of_another_sign_in_are_told_apart() {
         assert!(same("ab", "ab") && !same("ab", "ac") && !same("", "ab"));
     }
 }

@@ -2,8 +2,10 @@
 //! switching off and on, taking factors away, ending sign-ins. The forms that add and change are in `person_forms`.
 
 use super::fault::Fault;
+use super::invite;
 use super::page::{self, Frame};
 use super::registry_texts;
+use super::texts::joining::Texts as Joining;
 use super::vendors::{status, switching};
 use super::visit::{Request, Visit};
 use crate::registry::people;
@@ -44,6 +46,7 @@ struct SessionRow {
 struct PersonPage {
     frame: Frame,
     r: &'static registry_texts::Texts,
+    j: &'static Joining,
     id: String,
     status: (&'static str, &'static str),
     suspended: bool,
@@ -55,10 +58,12 @@ struct PersonPage {
     password: bool,
     totp: bool,
     keys: Vec<String>,
+    recovery: usize,
     failures: u32,
     sign_ins: Vec<SignInRow>,
     sessions: Vec<SessionRow>,
     may_change: bool,
+    may_invite: bool,
     may_manage_credentials: bool,
 }
 
@@ -75,6 +80,7 @@ pub async fn show(visit: Visit, Path(id): Path<String>) -> Result<Response, Faul
     page::shown(&PersonPage {
         frame: page::frame(&visit, &person.name),
         r: visit.r(),
+        j: Joining::of(visit.language),
         status: status(&visit, person.status),
         suspended: person.status == Status::Suspended,
         vendor: person.vendor.as_ref().map(ToString::to_string),
@@ -88,10 +94,12 @@ pub async fn show(visit: Visit, Path(id): Path<String>) -> Result<Response, Faul
         password: factors.password,
         totp: factors.totp,
         keys: store.keys(&person.id).await?.into_iter().map(|key| key.fingerprint).collect(),
+        recovery: store.recovery_codes(&person.id).await?.left,
         failures: store.failures(&person.id).await?,
         sign_ins: sign_ins(&visit, &person.id).await?,
         sessions: sessions(&visit, &person.id).await?,
         may_change: person.status != Status::Retired && visit.authority(Act::ManagePeople).is_ok(),
+        may_invite: person.status == Status::Active && visit.authority(Act::ManagePeople).is_ok(),
         may_manage_credentials: visit.authority(Act::ManageCredentials).is_ok(),
         id: person.id.to_string(),
     })
@@ -153,7 +161,8 @@ pub async fn switch(visit: Visit, Path(id): Path<String>) -> Result<Response, Fa
     back(&id)
 }
 
-/// `POST /people/{id}/reset-factors`: password, authenticator, keys and sign-ins go, with a reason.
+/// `POST /people/{id}/reset-factors`: password, authenticator, keys and sign-ins go, with a reason. Who may come back is
+/// invited anew in the same step.
 pub async fn reset_factors(visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
     visit.authority(Act::ManageCredentials)?;
     let person = known(&visit, &id).await?;
@@ -165,7 +174,10 @@ pub async fn reset_factors(visit: Visit, Path(id): Path<String>) -> Result<Respo
     let by = &visit.signed_in()?.person;
     let event = visit.event(Kind::PersonChange, Value::Null)?;
     people::reset_factors(&visit.console.gate.store, by, &person, reason, event).await?;
-    back(&id)
+    if person.status != Status::Active || visit.authority(Act::ManagePeople).is_err() {
+        return back(&id);
+    }
+    invite::make(&visit, &person).await
 }
 
 /// `POST /people/{id}/unlock`: failed sign-ins are forgiven.

@@ -55,15 +55,15 @@ super::texts::texts! {
     failures: "連続した失敗", "Failures in a row";
     unlock: "失敗を取り消す", "Forgive the failures";
     unlock_lead: "本人であることを確かめた場合だけ、取り消してください。", "Only once you are sure who it is.";
-    first_factors: "ここではパスワードを決めません。ゲートウェイの端末で、本人が入力します:", "No password is chosen here. They type it at the gateway's terminal:";
+    first_factors: "パスワードと認証アプリは、招待リンクから本人が登録します。", "Password and authenticator are theirs to set, behind the link of an invitation.";
     sign_ins: "いまのサインイン", "Signed in now";
     not_signed_in: "サインインしていません。", "They are not signed in anywhere.";
     how: "方法", "How";
     with_what: "ブラウザ・鍵", "Browser or key";
     in_browser: "コンソール", "console";
     by_certificate: "証明書（SSH）", "certificate (SSH)";
-    reset_factors: "本人確認の手段をすべて取り消す", "Take all factors away";
-    reset_factors_lead: "紛失や漏えいのときに使います。パスワード・認証アプリ・SSH公開鍵がなくなり、サインインはすべて終了します。本人であることを確かめてから、設定し直してもらいます。", "For what was lost or has leaked. Password, authenticator and SSH keys are gone and every sign-in ends. They start anew once you are sure who they are.";
+    reset_factors: "本人確認の手段をすべて取り消し、招待し直す", "Take all factors away and invite anew";
+    reset_factors_lead: "紛失や漏えいのときに使います。パスワード・認証アプリ・回復コード・SSH公開鍵がなくなり、サインインはすべて終了します。続けて新しい招待が表示されます。本人であることを確かめてから渡してください。", "For what was lost or has leaked. Password, authenticator, recovery codes and SSH keys are gone and every sign-in ends. A new invitation is shown at once: hand it over when you are sure who they are.";
 
     add_device: "機器を登録する", "Add a device";
     device_lead: "登録したあとで、ホスト鍵と認証情報を登録します。どちらもそろうまで、誰も接続できません。", "Its host key and its credentials come next. Until both are there, nobody connects.";

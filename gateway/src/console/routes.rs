@@ -1,8 +1,8 @@
 //! The routes, each once: what serves them, and the list that `routes.txt` is compared with.
 
 use super::{
-    Console, account, acts, credentials, device_forms, devices, guard, host_keys, lists, locks, my_devices, people,
-    person_forms, request, sessions, sign_in, static_files, vendors, wall, watch, works,
+    Console, account, acts, credentials, device_forms, devices, guard, host_keys, invite, join, lists, locks,
+    my_devices, people, person_forms, request, sessions, sign_in, static_files, vendors, wall, watch, works,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -51,6 +51,13 @@ routes! {
     post "/account/sign-ins/{id}/end" => account::end_own,
     get "/sign-ins" => account::sign_ins,
     post "/sign-ins/{id}/end" => account::end_others,
+    get "/join" => join::page,
+    post "/join" => join::enrol,
+    get "/join.js" => static_files::join,
+    post "/join/password" => join::password,
+    get "/join/{id}" => join::open,
+    get "/people/{id}/invite" => invite::page,
+    post "/people/{id}/invite" => invite::invite,
     get "/my-devices" => my_devices::my_devices,
     get "/attestation" => my_devices::attestation,
     post "/attestation" => my_devices::attest,

@@ -2,10 +2,12 @@
 //! them, as with SSH.
 
 use super::fault::Fault;
-use super::guard::{COOKIE_NAME, hash};
+use super::guard::COOKIE_NAME;
 use super::page::{self, Frame};
+use super::texts::joining::Texts;
 use super::visit::Visit;
 use crate::people::proving::{Answers, Proving, Way};
+use crate::people::token;
 use crate::store::SignIn;
 use askama::Template;
 use axum::http::StatusCode;
@@ -23,6 +25,9 @@ use zeroize::Zeroizing;
 #[template(path = "sign_in.html")]
 struct SignInPage {
     frame: Frame,
+    j: &'static Texts,
+    /// Whether it asks for a recovery code in place of one of the authenticator's.
+    recovery: bool,
     failed: bool,
     person: String,
     next: String,
@@ -32,7 +37,16 @@ struct SignInPage {
 impl SignInPage {
     fn new(visit: &Visit, failed: bool, person: &str, next: &str) -> Self {
         let frame = page::frame(visit, visit.t().sign_in);
-        Self { frame, failed, person: person.into(), next: next.into(), source: visit.source.to_string() }
+        let recovery = visit.form.ticked("recovery") || visit.query.ticked("recovery");
+        Self {
+            j: Texts::of(visit.language),
+            recovery,
+            frame,
+            failed,
+            person: person.into(),
+            next: next.into(),
+            source: visit.source.to_string(),
+        }
     }
 }
 
@@ -56,6 +70,8 @@ pub async fn sign_in(visit: Visit) -> Result<Response, Fault> {
         let page = SignInPage::new(&visit, true, typed, next);
         return Ok(page::render(StatusCode::UNAUTHORIZED, &page));
     };
+    // Whoever signs in with a recovery code is told so first.
+    let next = if methods.contains(&Method::RecoveryCode) { "/account" } else { next };
     let event = proving.event(&person, Kind::SignIn);
     let token = Box::pin(open(&visit, person, methods, event)).await?;
     let cookie = format!("{COOKIE_NAME}={}; Path=/; Secure; HttpOnly; SameSite=Lax", *token);
@@ -69,9 +85,7 @@ async fn open(
     methods: BTreeSet<Method>,
     event: Event,
 ) -> Result<Zeroizing<String>, Fault> {
-    let mut random = Zeroizing::new([0_u8; 32]);
-    aws_lc_rs::rand::fill(random.as_mut_slice()).map_err(|_| Fault::Failed("the system gave no randomness".into()))?;
-    let token = Zeroizing::new(random.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let token = token::random()?;
     let id = Uuid::now_v7();
     let sign_in = SignIn {
         id,
@@ -87,7 +101,7 @@ async fn open(
     let detail = json!({ "factors": methods, "console": true, "agent": visit.agent });
     let event = Event { sign_in: Some(id), detail, ..event };
     let store = &visit.console.gate.store;
-    store.open_console_sign_in(&sign_in, &hash("sign-in", &token), &visit.agent, event).await?;
+    store.open_console_sign_in(&sign_in, &token::hash("sign-in", &token), &visit.agent, event).await?;
     Ok(token)
 }
 

@@ -6,6 +6,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
 const STYLE: &str = include_str!("../../templates/style.css");
+const JOIN: &str = include_str!("../../browser/join.js");
 const WALL: &str = include_str!("../../browser/wall.js");
 const WATCH: &str = include_str!("../../browser/watch.js");
 const LINES: &str = include_str!("../../browser/lines.js");
@@ -44,4 +45,9 @@ pub async fn xterm(_: Visit) -> Response {
 /// `GET /xterm.css`.
 pub async fn xterm_style(_: Visit) -> Response {
     served("text/css; charset=utf-8", XTERM_STYLE)
+}
+
+/// `GET /join.js`.
+pub async fn join(_: Visit) -> Response {
+    served("text/javascript; charset=utf-8", JOIN)
 }

@@ -14,6 +14,7 @@ use sekimori_policy::authority::{Act, Authority, may};
 use sekimori_policy::facts::{Language, Person, Source};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// A person who has signed in.
 #[derive(Debug, Clone)]
@@ -77,8 +78,8 @@ impl Fields {
     /// What may be sent once more: everything but secrets and the token.
     #[must_use]
     pub fn kept(&self) -> Vec<(String, String)> {
-        let dropped = ["password", "private_key", "code", "token"];
-        self.0.iter().filter(|(name, _)| !dropped.contains(&name.as_str())).cloned().collect()
+        let dropped = |name: &str| name.starts_with("password") || ["private_key", "code", "token"].contains(&name);
+        self.0.iter().filter(|(name, _)| !dropped(name)).cloned().collect()
     }
 }
 
@@ -100,6 +101,10 @@ pub struct Request {
     pub form: Fields,
     /// What the browser calls itself, shortened.
     pub agent: String,
+    /// The address under which the browser found the console, as it says.
+    pub origin: Option<String>,
+    /// What a browser holds that opened an invitation.
+    pub joining: Option<Zeroizing<String>>,
 }
 
 /// A request that the guard let through.
@@ -224,7 +229,8 @@ mod tests {
     #[test]
     fn secrets_are_not_sent_back_and_everything_else_is() {
         let fields = Fields::parse(
-            "purpose=%E7%82%B9%E6%A4%9C+1&device=a&device=b&device=&code=123456&password=+x&private_key=k&token=t"
+            "purpose=%E7%82%B9%E6%A4%9C+1&device=a&device=b&device=&code=123456&password=+x&password_again=+x\
+             &private_key=k&token=t"
                 .as_bytes(),
         );
         assert_eq!(fields.one("purpose"), "点検 1");

@@ -59,7 +59,7 @@ fn plain(text: &str) -> bool {
 }
 
 /// The name under which people reach the gateway.
-fn host(visit: &Request) -> String {
+pub fn host(visit: &Request) -> String {
     let config = visit.console.gate.config();
     let named = config.console.names.first().cloned();
     named.unwrap_or_else(|| match visit.console.ssh {

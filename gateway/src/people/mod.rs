@@ -12,10 +12,13 @@
 //!    [`Throttle::proved`](throttle::Throttle::proved).
 
 mod common;
+pub mod invitation;
 mod memory;
 pub mod password;
 pub mod proving;
+pub mod recovery;
 pub mod throttle;
+pub mod token;
 pub mod totp;
 
 /// Why a factor could not be made or looked at. Whoever asked is to deny.
@@ -30,6 +33,9 @@ pub enum PeopleError {
     /// A seed of the wrong length, or an issuer or name that no authenticator takes.
     #[error("the one-time code cannot be set up: {0}")]
     Totp(String),
+    /// A text that no QR code holds.
+    #[error("a QR code cannot be made: {0}")]
+    Qr(String),
     /// The system has no randomness or memory to give.
     #[error("the system could not {0}: try again")]
     System(&'static str),

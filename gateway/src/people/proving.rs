@@ -7,7 +7,7 @@
 use super::PeopleError;
 use super::password::Verdict;
 use super::throttle::{Admission, Throttle};
-use super::totp;
+use super::{recovery, totp};
 use crate::gate::Gate;
 use crate::store::StoreError;
 use chrono::Utc;
@@ -52,7 +52,7 @@ pub struct Proving {
 pub struct Answers {
     /// The password.
     pub password: Zeroizing<String>,
-    /// The one-time code, where one was asked for.
+    /// The one-time code, or a recovery code in its place, where one was asked for.
     pub code: Option<Zeroizing<String>>,
     /// Whether a key of the person's was proved before.
     pub key: bool,
@@ -60,6 +60,11 @@ pub struct Answers {
 
 /// For a person who has no seed: the same work. `spend_totp_step` would refuse it in any case.
 const NOBODYS_SEED: [u8; 20] = [0; 20];
+
+/// The name under which attempts count that are nobody's.
+fn stranger(source: Source, with: &str) -> String {
+    format!("? {source} {with}")
+}
 
 impl Proving {
     /// Nothing attempted yet.
@@ -98,7 +103,7 @@ impl Proving {
         // Failures of strangers to this name count under a name of their own: nobody is locked out by others.
         let name = match &person {
             Some(person) => person.id.to_string(),
-            None => format!("? {} {typed}", self.source),
+            None => stranger(self.source, typed),
         };
         let admitted = self.admitted(person.as_ref(), &name).await?;
         let proved = self.prove(person.as_ref(), answers).await?;
@@ -134,6 +139,19 @@ impl Proving {
         Ok(proved)
     }
 
+    /// Waits until an attempt at something that names its person itself is let through: it counts as a stranger's.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn admit_stranger(&mut self, with: &str) -> Result<bool, ProvingError> {
+        self.admitted(None, &stranger(self.source, with)).await
+    }
+
+    /// What was [admitted](Self::admit_stranger) was no guess.
+    pub fn was_no_stranger(&self, with: &str) {
+        self.throttle().proved(self.source, &stranger(self.source, with), self.attempts);
+    }
+
     fn throttle(&self) -> MutexGuard<'_, Throttle> {
         self.gate.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -166,8 +184,9 @@ impl Proving {
         let verdict = self.gate.passwords.verify(password, hash).await?;
         let seed = seed.unwrap_or_else(|| Zeroizing::new(NOBODYS_SEED.to_vec()));
         let step = code.as_ref().and_then(|code| totp::matching_step(&seed, code, Utc::now()));
+        let recovery = code.as_ref().and_then(|code| recovery::read(code));
         let Some(person) = person else { return Ok(None) };
-        if verdict != Verdict::Proved || (code.is_some() && step.is_none()) {
+        if verdict != Verdict::Proved || (code.is_some() && step.is_none() && recovery.is_none()) {
             return Ok(None);
         }
         let mut methods = BTreeSet::from([Method::Password]);
@@ -176,6 +195,13 @@ impl Proving {
                 return Ok(None);
             }
             methods.insert(Method::Totp);
+        }
+        if let Some(code) = recovery {
+            let event = self.event(person, Kind::RecoveryCodeSpent);
+            if !store.spend_recovery_code(&person.id, &code, event).await? {
+                return Ok(None);
+            }
+            methods.insert(Method::RecoveryCode);
         }
         if key {
             methods.insert(Method::SshKey);

@@ -4,7 +4,8 @@ use super::Store;
 use super::change::Change;
 use super::db::args;
 use super::error::StoreError;
-use super::{persons, sign_ins};
+use super::invitations::{self, Ending};
+use super::{persons, recovery, sign_ins};
 use chrono::{DateTime, Utc};
 use sekimori_audit::event::Event;
 use sekimori_policy::id::PersonId;
@@ -50,9 +51,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unknown`] person, [`StoreError::Sealed`].
     pub async fn enrol_totp(&self, person: &PersonId, seed: &[u8], event: Event) -> Result<(), StoreError> {
-        let context = totp_context(person);
-        let sealed =
-            self.inner.key.seal(&context, seed).map_err(|source| StoreError::Sealed { what: context, source })?;
+        let sealed = self.sealed(totp_context(person), seed)?;
         let mut change = self.change().await?;
         let sql = "UPDATE person SET totp_sealed = $2, totp_step = 0, failures = 0 WHERE id = $1";
         let touched = change.run(sql, args![person.as_str(), sealed]).await?;
@@ -71,8 +70,7 @@ impl Store {
         let Some(sealed) = row.map(|row| row.bytes_or_none("totp_sealed")).transpose()?.flatten() else {
             return Ok(None);
         };
-        let context = totp_context(person);
-        self.inner.key.open(&context, &sealed).map(Some).map_err(|source| StoreError::Sealed { what: context, source })
+        self.unsealed(totp_context(person), &sealed).map(Some)
     }
 
     /// Spends a step of the person's TOTP: true exactly once a step, and never for a step before a spent one (RFC 6238
@@ -86,19 +84,15 @@ impl Store {
         Ok(self.inner.db.run_alone(sql, args![person.as_str(), step]).await? == 1)
     }
 
-    /// Takes away password, TOTP and keys, ends every carried sign-in, and forgives failures: for a lost phone, or a
-    /// person who locked themselves out.
+    /// Takes away password, TOTP, recovery codes and keys, ends every sign-in and invitation, and forgives failures: for
+    /// a lost phone, or a person who locked themselves out.
     ///
     /// # Errors
     /// [`StoreError::Unknown`] person.
     pub async fn reset_factors(&self, person: &PersonId, event: Event) -> Result<(), StoreError> {
         let mut change = self.change().await?;
-        let sql =
-            "UPDATE person SET password_hash = NULL, totp_sealed = NULL, totp_step = 0, failures = 0 WHERE id = $1";
-        let touched = change.run(sql, args![person.as_str()]).await?;
-        one_person(touched, person)?;
-        change.run("DELETE FROM person_key WHERE person = $1", args![person.as_str()]).await?;
-        sign_ins::revoke_all(&mut change, person, event.at).await?;
+        take_away(&mut change, person, event.at).await?;
+        invitations::end_all(&mut change, person, Ending::TakenBack, event.at).await?;
         change.commit(&event).await?;
         Ok(())
     }
@@ -116,12 +110,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut change = self.change().await?;
         require_person(&mut change, person).await?;
-        let sql = "SELECT person FROM person_key WHERE fingerprint = $1";
-        if change.read().row(sql, args![fingerprint]).await?.is_some() {
-            return Err(StoreError::exists("key", fingerprint));
-        }
-        let sql = "INSERT INTO person_key (fingerprint, person, public_key, added) VALUES ($1, $2, $3, $4)";
-        change.run(sql, args![fingerprint, person.as_str(), public_key, event.at]).await?;
+        insert_key(&mut change, person, public_key, fingerprint, event.at).await?;
         change.commit(&event).await?;
         Ok(())
     }
@@ -200,6 +189,32 @@ impl Store {
     }
 }
 
+/// Takes away everything that proves a person, ends the sign-ins that stand on it, and forgives failures.
+pub(super) async fn take_away(change: &mut Change, person: &PersonId, at: DateTime<Utc>) -> Result<(), StoreError> {
+    let sql = "UPDATE person SET password_hash = NULL, totp_sealed = NULL, totp_step = 0, failures = 0 WHERE id = $1";
+    let touched = change.run(sql, args![person.as_str()]).await?;
+    one_person(touched, person)?;
+    change.run("DELETE FROM person_key WHERE person = $1", args![person.as_str()]).await?;
+    recovery::remove(change, person).await?;
+    sign_ins::revoke_all(change, person, at).await
+}
+
+/// Writes a key that nobody has yet.
+pub(super) async fn insert_key(
+    change: &mut Change,
+    person: &PersonId,
+    public_key: &str,
+    fingerprint: &str,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let sql = "SELECT person FROM person_key WHERE fingerprint = $1";
+    if change.read().row(sql, args![fingerprint]).await?.is_some() {
+        return Err(StoreError::exists("key", fingerprint));
+    }
+    let sql = "INSERT INTO person_key (fingerprint, person, public_key, added) VALUES ($1, $2, $3, $4)";
+    change.run(sql, args![fingerprint, person.as_str(), public_key, at]).await.map(drop)
+}
+
 pub(super) async fn require_person(change: &mut Change, person: &PersonId) -> Result<(), StoreError> {
     match persons::find(change.read(), person).await? {
         Some(_) => Ok(()),
@@ -212,6 +227,6 @@ fn one_person(touched: u64, person: &PersonId) -> Result<(), StoreError> {
 }
 
 /// Binds the sealed seed to its row: moved to another person it does not open.
-fn totp_context(person: &PersonId) -> String {
+pub(super) fn totp_context(person: &PersonId) -> String {
     format!("person/{person}/totp")
 }

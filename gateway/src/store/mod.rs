@@ -19,6 +19,7 @@ mod events;
 mod factors;
 mod facts;
 mod home;
+mod invitations;
 mod keeping;
 mod ledger;
 mod listings;
@@ -26,6 +27,7 @@ mod locks;
 mod pages;
 mod persons;
 mod records;
+mod recovery;
 mod schema;
 mod sessions;
 mod sign_ins;
@@ -44,10 +46,12 @@ pub use devices::DeviceRecord;
 pub use dialect::{Dialect, Legacy, Prompts, Protocol};
 pub use error::StoreError;
 pub use events::Unsealed;
+pub use invitations::{Ending, Enrolling, Invitation};
 pub use keeping::{Hold, KeptRow, Purge};
 pub use locks::LockRecord;
 pub use pages::SessionPage;
 pub use records::ChannelRecord;
+pub use recovery::RecoveryCode;
 pub use sessions::{Closing, Counts, Cutting, Opening, SessionFilter, SessionRow};
 pub use sign_ins::SignIn;
 
@@ -59,6 +63,7 @@ use sekimori_audit::event::Event;
 use sekimori_certs::secret::MasterKey;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use zeroize::Zeroizing;
 
 /// The store. Clones share one set of connections.
 #[derive(Clone)]
@@ -152,6 +157,16 @@ impl Store {
 
     fn around(db: Db, key: MasterKey) -> Self {
         Self { inner: Arc::new(Inner { db, key, allowed: Mutex::new(None) }) }
+    }
+
+    /// Seals a secret to its place, which `what` names.
+    fn sealed(&self, what: String, secret: &[u8]) -> Result<Vec<u8>, StoreError> {
+        self.inner.key.seal(&what, secret).map_err(|source| StoreError::Sealed { what, source })
+    }
+
+    /// Opens what was sealed to this place.
+    fn unsealed(&self, what: String, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        self.inner.key.open(&what, sealed).map_err(|source| StoreError::Sealed { what, source })
     }
 
     async fn read(&self) -> Result<Read, StoreError> {

@@ -4,6 +4,7 @@ use super::Store;
 use super::change::{Read, document};
 use super::db::args;
 use super::error::StoreError;
+use super::invitations::{self, Ending};
 use super::{sign_ins, vendors};
 use sekimori_audit::event::Event;
 use sekimori_policy::authority::{self, Act};
@@ -63,6 +64,7 @@ impl Store {
         if person.status != Status::Active {
             // What was proved before does not count again when they are back.
             sign_ins::revoke_all(&mut change, id, event.at).await?;
+            invitations::end_all(&mut change, id, Ending::TakenBack, event.at).await?;
         }
         change.commit(&event).await?;
         Ok(person)

@@ -2,7 +2,7 @@
 
 use super::bed::{Bed, always, device, event, everything, noon, opening, person, sign_in, vendor, work};
 use crate::store::db::args;
-use crate::store::{ChannelRecord, Closing, Counts, Credential, Cutting, DeviceRecord, Store, StoreError};
+use crate::store::{ChannelRecord, Closing, Counts, Credential, Cutting, DeviceRecord, Invitation, Store, StoreError};
 use chrono::TimeDelta;
 use sekimori_audit::event::{Event, Kind};
 use sekimori_policy::facts::{Attestation, Channel, Lock, LockScope, Person, Status, Vendor};
@@ -82,6 +82,11 @@ async fn people_and_factors(store: &Store) {
         }
     };
     act!(store, VendorAdd, add_vendor(&vendor("beta")));
+    let invitation = Invitation::new(eng1.clone(), noon(), noon() + TimeDelta::hours(72));
+    let (id, until) = (invitation.id, noon() + TimeDelta::hours(1));
+    act!(store, InvitationMade, invite(&invitation, "token"));
+    act!(store, InvitationOpened, open_invitation(id, "page", until, b"a-seed-of-twenty-byt"));
+    act!(store, InvitationRefused, enrolment_failed(id, 10));
     act!(store, PersonAdd, add_person(&person("eng2", Some("acme"))));
     both_or_neither(store, Kind::VendorChange, true, || suspend(Kind::VendorChange)).await;
     both_or_neither(store, Kind::PersonChange, true, || suspend(Kind::PersonChange)).await;

@@ -6,6 +6,7 @@
 mod bed;
 mod deciding;
 mod events;
+mod joining;
 mod opening;
 mod people;
 mod postgres;
@@ -69,6 +70,10 @@ cases! {
     people::edits_at_once_all_count,
     people::sign_ins_are_found_by_certificate_until_revoked,
     people::sign_ins_of_the_console_are_found_by_token_and_last_use,
+    joining::an_invitation_counts_until_it_ends,
+    joining::enrolling_is_whole_or_not_at_all,
+    joining::one_of_many_who_enrol_at_once_is_enrolled,
+    joining::a_recovery_code_is_spent_exactly_once,
     things::devices_are_kept_with_their_keys_and_credentials,
     things::faults_of_devices_are_refused,
     things::work_that_was_changed_meanwhile_is_not_overwritten,
