@@ -45,6 +45,8 @@ pub struct Sealing {
     /// Where those who watch can read on from.
     landings: Landings,
     stage: Stage,
+    /// Whether the log knows of the index already.
+    index_told: bool,
 }
 
 /// How far the tar is.
@@ -85,6 +87,8 @@ impl Sealing {
             let mut sealing = Self::new(folder, head, None, Container::open(&path, index)?);
             let known: HashSet<&str> = told.iter().map(|told| told.name.as_str()).collect();
             let all = sealing.container.index().stored();
+            // A crash can come between the log's being told of all and the folder's being taken away.
+            sealing.index_told = known.contains(INDEX);
             sealing.fresh = all.filter(|stored| !known.contains(stored.name.as_str())).collect();
             // Whether it is what was sealed, and its name on the disk, nobody knows yet.
             sealing.stage = Stage::Ended { index: index_stored, compared: (0, 0) };
@@ -134,6 +138,7 @@ impl Sealing {
             untold: Vec::new(),
             landings: Landings::default(),
             stage: Stage::Filled,
+            index_told: false,
         }
     }
 
@@ -214,7 +219,9 @@ impl Sealing {
                 Stage::Named { index } => {
                     sync_folder(self.folder.parent().unwrap_or(&self.folder))?;
                     self.untold.append(&mut self.fresh);
-                    self.untold.push(index.clone());
+                    if !self.index_told {
+                        self.untold.push(index.clone());
+                    }
                     self.stage = Stage::Finished;
                 }
                 Stage::Finished => return Ok(false),
