@@ -217,6 +217,10 @@ kinds! {
     KeyAdd = "person.key-add",
     /// An SSH key was removed.
     KeyRemove = "person.key-remove",
+    /// A passkey was added.
+    PasskeyAdd = "person.passkey-add",
+    /// A passkey was removed, and the sign-ins made with it ended.
+    PasskeyRemove = "person.passkey-remove",
     /// An attestation was given.
     Attest = "person.attest",
     /// A device was added.

@@ -21,6 +21,7 @@ mod locks;
 mod matrix;
 mod my_devices;
 mod page;
+mod passkeys;
 mod people;
 mod person_forms;
 mod registry_texts;

@@ -1,11 +1,12 @@
 //! Debian's Chromium, driven by playwright-core: what people see of the console, judged by axe-core.
 
-use crate::hospital::{DEVICE, Hospital, Window};
+use crate::hospital::{DEVICE, Engineer, Hospital, Window};
 use crate::process::{Input, run};
 use crate::{Codes, DemoPerson, Terminal};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -161,6 +162,45 @@ pub fn enrol_in_a_browser(link: &str, language: &str, passwords: [&str; 2], shot
     let modules = here.join("../target/browser/node_modules").canonicalize();
     let mut node = Command::new("node");
     node.arg(here.join("browser/join.mjs"))
+        .arg(modules.context("the browser's driver is missing: sh tests/setup.sh test")?);
+    let output = run(&mut node, Input::Bytes(plan.to_string().into_bytes()), Duration::from_secs(120))?.success()?;
+    serde_json::from_slice(&output.stdout).context("the browser's report")
+}
+
+/// What came of each thing that was tried with a passkey.
+#[derive(Debug, Deserialize)]
+pub struct Passkeys {
+    /// What is wrong, with its page.
+    pub faults: Vec<String>,
+    /// The status, or the page that it led to.
+    pub tried: BTreeMap<String, Value>,
+}
+
+/// Adds a passkey in Chromium with a virtual authenticator, at the width of a phone, and tries everything with it that
+/// `passkeys.mjs` knows.
+///
+/// # Errors
+/// Chromium or the npm packages are missing, or a step does not happen.
+pub fn passkeys_in_a_browser(
+    hospital: &Hospital,
+    who: &Engineer,
+    language: &str,
+    shots: Option<&Path>,
+) -> Result<Passkeys> {
+    let url = hospital.gateway.demo.console.url.replace("127.0.0.1", "localhost");
+    let approver = hospital.gateway.person("approver")?;
+    let codes = Codes::new(approver.totp_secret.as_deref().context("no secret")?);
+    // The last that is valid already: it is typed after everything else.
+    let (_, _, code) = (codes.fresh()?, codes.fresh()?, codes.fresh()?);
+    let other = json!({ "id": approver.id, "password": approver.password, "code": code });
+    let plan = json!({
+        "url": url, "id": who.id, "password": who.password, "codes": [who.codes.fresh()?, who.codes.fresh()?],
+        "other": other, "language": language, "shots": shots,
+    });
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let modules = here.join("../target/browser/node_modules").canonicalize();
+    let mut node = Command::new("node");
+    node.arg(here.join("browser/passkeys.mjs"))
         .arg(modules.context("the browser's driver is missing: sh tests/setup.sh test")?);
     let output = run(&mut node, Input::Bytes(plan.to_string().into_bytes()), Duration::from_secs(120))?.success()?;
     serde_json::from_slice(&output.stdout).context("the browser's report")

@@ -33,7 +33,7 @@ mod workstation;
 
 pub use browser::{Browser, Page};
 pub use bundle::Bundle;
-pub use chromium::{Enrolled, Look, busy, enrol_in_a_browser, look_at_the_console};
+pub use chromium::{Enrolled, Look, Passkeys, busy, enrol_in_a_browser, look_at_the_console, passkeys_in_a_browser};
 pub use clock::Clock;
 pub use codes::Codes;
 pub use faketime::faketime;

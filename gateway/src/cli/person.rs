@@ -94,7 +94,7 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         page: Option<PathBuf>,
     },
-    /// Take all factors away: password, authenticator, and carried sign-ins
+    /// Take all factors away: password, authenticator, recovery codes, passkeys, SSH keys; sign-ins and invitations end
     ResetFactors {
         /// The person's ID
         id: PersonId,

@@ -3,12 +3,15 @@
 use super::fault::Fault;
 use super::guard::LANGUAGE_COOKIE;
 use super::page::{self, Frame};
+use super::passkeys::{elsewhere, here};
 use super::sign_in::next;
 use super::texts::joining::Texts;
+use super::texts::passkeys;
 use super::visit::{Request, Visit};
 use crate::store::ConsoleSignIn;
 use askama::Template;
 use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::http::header::SET_COOKIE;
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{TimeDelta, Utc};
@@ -48,6 +51,17 @@ struct AccountPage {
     roles: String,
     vendor: Option<String>,
     rows: Vec<Row>,
+    p: &'static passkeys::Texts,
+    passkeys: Vec<PasskeyRow>,
+    passkey: bool,
+    elsewhere: Option<String>,
+}
+
+struct PasskeyRow {
+    id: String,
+    name: String,
+    added: String,
+    used: Option<String>,
 }
 
 #[derive(Template)]
@@ -71,7 +85,14 @@ pub async fn account(visit: Visit) -> Result<Response, Fault> {
     let rows = rows(&visit, Some(&person.id)).await?;
     let recovery = visit.console.gate.store.recovery_codes(&person.id).await?;
     let roles: Vec<_> = person.roles.iter().map(|role| role.label(visit.language)).collect();
-    page::shown(&AccountPage {
+    let passkeys = visit.console.gate.store.passkeys(&person.id).await?;
+    let passkeys = passkeys.into_iter().map(|one| PasskeyRow {
+        added: visit.show(one.added),
+        used: one.used.map(|at| visit.show(at)),
+        id: one.id,
+        name: one.name,
+    });
+    let page = AccountPage {
         frame: page::frame(&visit, visit.t().account),
         j: Texts::of(visit.language),
         recovery_left: recovery.left,
@@ -82,7 +103,12 @@ pub async fn account(visit: Visit) -> Result<Response, Fault> {
         roles: roles.join(", "),
         vendor: person.vendor.as_ref().map(ToString::to_string),
         rows,
-    })
+        p: passkeys::Texts::of(visit.language),
+        passkeys: passkeys.collect(),
+        passkey: here(&visit).is_some(),
+        elsewhere: elsewhere(&visit),
+    };
+    Ok(page::scripted(StatusCode::OK, &page))
 }
 
 /// `GET /sign-ins`.

@@ -39,6 +39,8 @@ pub enum Fault {
     CodeWanted {
         /// One was given and was wrong.
         wrong: bool,
+        /// A passkey would do as well.
+        passkey: bool,
     },
     /// What was sent cannot be.
     #[error("{0}")]
@@ -135,7 +137,9 @@ pub fn answer(fault: &Fault, request: &Request) -> Response {
         }
         Fault::SignIn => return again(request, StatusCode::UNAUTHORIZED, Again::SignedOut),
         Fault::OldForm => return again(request, StatusCode::FORBIDDEN, Again::Confirm),
-        Fault::CodeWanted { wrong } => return again(request, StatusCode::FORBIDDEN, Again::Code { wrong: *wrong }),
+        Fault::CodeWanted { wrong, passkey } => {
+            return again(request, StatusCode::FORBIDDEN, Again::Code { wrong: *wrong, passkey: *passkey });
+        }
         Fault::NotFound => (StatusCode::NOT_FOUND, t.not_found, t.not_found_text, String::new()),
         Fault::Role => (StatusCode::FORBIDDEN, t.forbidden, t.forbidden_text, String::new()),
         Fault::Refused(refusal) => {
@@ -166,7 +170,12 @@ pub fn answer(fault: &Fault, request: &Request) -> Response {
 }
 
 fn again(request: &Request, status: StatusCode, why: Again) -> Response {
-    page::render(status, &page::AgainPage::new(request, why))
+    let page = page::AgainPage::new(request, why);
+    if matches!(why, Again::Code { passkey: true, .. }) {
+        page::scripted(status, &page)
+    } else {
+        page::render(status, &page)
+    }
 }
 
 /// What the database has against it, in the page's language.

@@ -150,10 +150,9 @@ async fn admit(
         return Err(Fault::Role);
     }
     match &asked.who {
-        // The sign-in's own form has no token: there is no sign-in yet. Where it came from was checked.
-        Some(who) if !reads && route != Some("/sign-in") && !same(asked.form.one("token"), &who.token) => {
-            Err(Fault::OldForm)
-        }
+        // The sign-in's own forms have no token: there is no sign-in yet. Where they came from was checked.
+        _ if route.is_some_and(|route| route == "/sign-in" || route.starts_with("/sign-in/")) => Ok(()),
+        Some(who) if !reads && !same(asked.form.one("token"), &who.token) => Err(Fault::OldForm),
         _ => Ok(()),
     }
 }

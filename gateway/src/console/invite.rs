@@ -81,7 +81,8 @@ async fn why_not(visit: &Request, person: &Person) -> Result<Option<&'static str
 pub async fn has_factors(visit: &Request, person: &PersonId) -> Result<bool, Fault> {
     let store = &visit.console.gate.store;
     let factors = store.factors_listing(person).await?;
-    Ok(factors.password || factors.totp || !store.keys(person).await?.is_empty())
+    let (keys, passkeys) = (store.keys(person).await?, store.passkeys(person).await?);
+    Ok(factors.password || factors.totp || !keys.is_empty() || !passkeys.is_empty())
 }
 
 /// Makes the invitation of somebody who has no factors, and shows it, this once.

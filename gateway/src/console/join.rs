@@ -4,7 +4,7 @@
 //! goes on, no other. What is wrong is counted where it could be guessing, and ends the invitation.
 
 use super::fault::Fault;
-use super::guard::{Loads, same};
+use super::guard::same;
 use super::page::{self, Frame, Message};
 use super::texts::joining::Texts;
 use super::visit::{Request, Visit};
@@ -15,7 +15,6 @@ use crate::people::proving::{Proving, Way};
 use crate::people::{recovery, token, totp};
 use crate::store::{Ending, Enrolling, Invitation, StoreError};
 use askama::Template;
-use axum::Extension;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, REFERRER_POLICY, SET_COOKIE};
@@ -248,7 +247,7 @@ async fn shown(
         key,
         faults,
     };
-    Ok(page::with(Extension(Loads::Scripts), page::render(status, &page)))
+    Ok(page::scripted(status, &page))
 }
 
 /// In groups of four, as people type it.

@@ -1,10 +1,12 @@
 //! What all pages share: the frame around them, and the pages that say why another one is not shown.
 
 use super::fault::{Fault, language_tag};
+use super::guard::Loads;
 use super::matrix::{Column, columns};
-use super::texts::Texts;
+use super::texts::{Texts, passkeys};
 use super::visit::Request;
 use askama::Template;
+use axum::Extension;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, IntoResponseParts, Response};
@@ -101,6 +103,11 @@ pub fn with(known: impl IntoResponseParts, page: Response) -> Response {
     (known, page).into_response()
 }
 
+/// A page with scripts of ours.
+pub fn scripted(status: StatusCode, page: &impl Template) -> Response {
+    with(Extension(Loads::Scripts), render(status, page))
+}
+
 /// The language that a tag such as `en-US` names.
 #[must_use]
 pub fn language_of(tag: &str) -> Option<Language> {
@@ -136,6 +143,8 @@ pub enum Again {
     Code {
         /// One was given and was wrong.
         wrong: bool,
+        /// A passkey would do as well.
+        passkey: bool,
     },
 }
 
@@ -144,6 +153,7 @@ pub enum Again {
 #[template(path = "again.html")]
 pub struct AgainPage {
     frame: Frame,
+    p: &'static passkeys::Texts,
     why: Again,
     text: &'static str,
     fields: Vec<(String, String)>,
@@ -157,18 +167,28 @@ impl AgainPage {
         let (title, text) = match why {
             Again::SignedOut => (t.signed_out, t.signed_out_text),
             Again::Confirm => (t.confirm, t.confirm_text),
-            Again::Code { wrong: false } => (t.code_wanted, t.code_wanted_text),
-            Again::Code { wrong: true } => (t.code_wanted, t.code_wrong),
+            Again::Code { wrong: false, .. } => (t.code_wanted, t.code_wanted_text),
+            Again::Code { wrong: true, .. } => (t.code_wanted, t.code_wrong),
         };
-        Self { frame: frame(request, title), why, text, fields: request.form.kept() }
+        Self {
+            frame: frame(request, title),
+            p: passkeys::Texts::of(request.language),
+            why,
+            text,
+            fields: request.form.kept(),
+        }
     }
 
     fn wants_code(&self) -> bool {
         matches!(self.why, Again::Code { .. })
     }
 
+    fn wants_passkey(&self) -> bool {
+        matches!(self.why, Again::Code { passkey: true, .. })
+    }
+
     fn wrong(&self) -> bool {
-        self.why == Again::Code { wrong: true }
+        matches!(self.why, Again::Code { wrong: true, .. })
     }
 
     fn signed_out(&self) -> bool {

@@ -6,6 +6,7 @@ use super::invite;
 use super::page::{self, Frame};
 use super::registry_texts;
 use super::texts::joining::Texts as Joining;
+use super::texts::passkeys::Texts as Passkeys;
 use super::vendors::{status, switching};
 use super::visit::{Request, Visit};
 use crate::registry::people;
@@ -47,6 +48,7 @@ struct PersonPage {
     frame: Frame,
     r: &'static registry_texts::Texts,
     j: &'static Joining,
+    p: &'static Passkeys,
     id: String,
     status: (&'static str, &'static str),
     suspended: bool,
@@ -59,6 +61,7 @@ struct PersonPage {
     totp: bool,
     keys: Vec<String>,
     recovery: usize,
+    passkeys: Vec<String>,
     failures: u32,
     sign_ins: Vec<SignInRow>,
     sessions: Vec<SessionRow>,
@@ -81,6 +84,7 @@ pub async fn show(visit: Visit, Path(id): Path<String>) -> Result<Response, Faul
         frame: page::frame(&visit, &person.name),
         r: visit.r(),
         j: Joining::of(visit.language),
+        p: Passkeys::of(visit.language),
         status: status(&visit, person.status),
         suspended: person.status == Status::Suspended,
         vendor: person.vendor.as_ref().map(ToString::to_string),
@@ -94,6 +98,7 @@ pub async fn show(visit: Visit, Path(id): Path<String>) -> Result<Response, Faul
         password: factors.password,
         totp: factors.totp,
         keys: store.keys(&person.id).await?.into_iter().map(|key| key.fingerprint).collect(),
+        passkeys: store.passkeys(&person.id).await?.into_iter().map(|passkey| passkey.name).collect(),
         recovery: store.recovery_codes(&person.id).await?.left,
         failures: store.failures(&person.id).await?,
         sign_ins: sign_ins(&visit, &person.id).await?,

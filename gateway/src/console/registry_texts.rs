@@ -63,7 +63,7 @@ super::texts::texts! {
     in_browser: "コンソール", "console";
     by_certificate: "証明書（SSH）", "certificate (SSH)";
     reset_factors: "本人確認の手段をすべて取り消し、招待し直す", "Take all factors away and invite anew";
-    reset_factors_lead: "紛失や漏えいのときに使います。パスワード・認証アプリ・回復コード・SSH公開鍵がなくなり、サインインはすべて終了します。続けて新しい招待が表示されます。本人であることを確かめてから渡してください。", "For what was lost or has leaked. Password, authenticator, recovery codes and SSH keys are gone and every sign-in ends. A new invitation is shown at once: hand it over when you are sure who they are.";
+    reset_factors_lead: "紛失や漏えいのときに使います。パスワード・認証アプリ・回復コード・パスキー・SSH公開鍵がなくなり、サインインはすべて終了します。続けて新しい招待が表示されます。本人であることを確かめてから渡してください。", "For what was lost or has leaked. Password, authenticator, recovery codes, passkeys and SSH keys are gone and every sign-in ends. A new invitation is shown at once: hand it over when you are sure who they are.";
 
     add_device: "機器を登録する", "Add a device";
     device_lead: "登録したあとで、ホスト鍵と認証情報を登録します。どちらもそろうまで、誰も接続できません。", "Its host key and its credentials come next. Until both are there, nobody connects.";

@@ -2,7 +2,7 @@
 
 use super::{
     Console, account, acts, credentials, device_forms, devices, guard, host_keys, invite, join, lists, locks,
-    my_devices, people, person_forms, request, sessions, sign_in, static_files, vendors, wall, watch, works,
+    my_devices, passkeys, people, person_forms, request, sessions, sign_in, static_files, vendors, wall, watch, works,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -49,6 +49,13 @@ routes! {
     post "/language" => account::language,
     get "/account" => account::account,
     post "/account/sign-ins/{id}/end" => account::end_own,
+    get "/passkey.js" => static_files::passkey,
+    post "/sign-in/passkey" => passkeys::sign_in,
+    post "/sign-in/passkey/challenge" => passkeys::challenge_to_sign_in,
+    post "/account/passkeys" => passkeys::add,
+    post "/account/passkeys/challenge" => passkeys::challenge_to_add,
+    post "/account/passkeys/again" => passkeys::challenge_again,
+    post "/account/passkeys/{id}/remove" => passkeys::remove,
     get "/sign-ins" => account::sign_ins,
     post "/sign-ins/{id}/end" => account::end_others,
     get "/join" => join::page,

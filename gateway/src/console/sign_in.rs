@@ -4,11 +4,13 @@
 use super::fault::Fault;
 use super::guard::COOKIE_NAME;
 use super::page::{self, Frame};
+use super::passkeys::{elsewhere, here};
 use super::texts::joining::Texts;
+use super::texts::passkeys;
 use super::visit::Visit;
 use crate::people::proving::{Answers, Proving, Way};
 use crate::people::token;
-use crate::store::SignIn;
+use crate::store::{Passkey, SignIn, stands_on};
 use askama::Template;
 use axum::http::StatusCode;
 use axum::http::header::SET_COOKIE;
@@ -26,6 +28,10 @@ use zeroize::Zeroizing;
 struct SignInPage {
     frame: Frame,
     j: &'static Texts,
+    p: &'static passkeys::Texts,
+    /// Whether passkeys work at this address, and where they do.
+    passkey: bool,
+    elsewhere: Option<String>,
     /// Whether it asks for a recovery code in place of one of the authenticator's.
     recovery: bool,
     failed: bool,
@@ -40,6 +46,9 @@ impl SignInPage {
         let recovery = visit.form.ticked("recovery") || visit.query.ticked("recovery");
         Self {
             j: Texts::of(visit.language),
+            p: passkeys::Texts::of(visit.language),
+            passkey: here(visit).is_some(),
+            elsewhere: elsewhere(visit),
             recovery,
             frame,
             failed,
@@ -52,7 +61,8 @@ impl SignInPage {
 
 /// `GET /sign-in`.
 pub async fn form(visit: Visit) -> Result<Response, Fault> {
-    page::shown(&SignInPage::new(&visit, false, "", next(visit.query.one("next"))))
+    let page = SignInPage::new(&visit, false, "", next(visit.query.one("next")));
+    Ok(page::scripted(StatusCode::OK, &page))
 }
 
 /// `POST /sign-in`.
@@ -66,14 +76,28 @@ pub async fn sign_in(visit: Visit) -> Result<Response, Fault> {
     };
     let mut proving = Proving::new(visit.console.gate.clone(), visit.source, Way::Console);
     let proved = Box::pin(proving.judge(id.as_ref(), typed, answers)).await?;
-    let Some((person, methods)) = proved else {
-        let page = SignInPage::new(&visit, true, typed, next);
-        return Ok(page::render(StatusCode::UNAUTHORIZED, &page));
-    };
+    let Some((person, methods)) = proved else { return Ok(refused(&visit, typed, next)) };
     // Whoever signs in with a recovery code is told so first.
     let next = if methods.contains(&Method::RecoveryCode) { "/account" } else { next };
     let event = proving.event(&person, Kind::SignIn);
-    let token = Box::pin(open(&visit, person, methods, event)).await?;
+    Box::pin(signed_in(&visit, person, methods, None, event, next)).await
+}
+
+/// The form once more: what was wrong is not said.
+pub fn refused(visit: &Visit, typed: &str, next: &str) -> Response {
+    page::scripted(StatusCode::UNAUTHORIZED, &SignInPage::new(visit, true, typed, next))
+}
+
+/// Signs somebody in who has proved who they are, with this passkey if it was one.
+pub async fn signed_in(
+    visit: &Visit,
+    person: Person,
+    methods: BTreeSet<Method>,
+    passkey: Option<&Passkey>,
+    event: Event,
+    next: &str,
+) -> Result<Response, Fault> {
+    let token = open(visit, person, methods, passkey, event).await?;
     let cookie = format!("{COOKIE_NAME}={}; Path=/; Secure; HttpOnly; SameSite=Lax", *token);
     Ok(([(SET_COOKIE, cookie)], Redirect::to(next)).into_response())
 }
@@ -83,6 +107,7 @@ async fn open(
     visit: &Visit,
     person: Person,
     methods: BTreeSet<Method>,
+    passkey: Option<&Passkey>,
     event: Event,
 ) -> Result<Zeroizing<String>, Fault> {
     let token = token::random()?;
@@ -93,12 +118,15 @@ async fn open(
         source: visit.source,
         methods: methods.clone(),
         proved_at: event.at,
-        key_fingerprint: None,
+        key_fingerprint: passkey.map(|passkey| stands_on(&passkey.id)),
         certificate_serial: None,
         expires: None,
         revoked: None,
     };
-    let detail = json!({ "factors": methods, "console": true, "agent": visit.agent });
+    let mut detail = json!({ "factors": methods, "console": true, "agent": visit.agent });
+    if let (Some(passkey), Some(fields)) = (passkey, detail.as_object_mut()) {
+        fields.insert("passkey".into(), json!(passkey.id));
+    }
     let event = Event { sign_in: Some(id), detail, ..event };
     let store = &visit.console.gate.store;
     store.open_console_sign_in(&sign_in, &token::hash("sign-in", &token), &visit.agent, event).await?;

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 const STYLE: &str = include_str!("../../templates/style.css");
 const JOIN: &str = include_str!("../../browser/join.js");
+const PASSKEY: &str = include_str!("../../browser/passkey.js");
 const WALL: &str = include_str!("../../browser/wall.js");
 const WATCH: &str = include_str!("../../browser/watch.js");
 const LINES: &str = include_str!("../../browser/lines.js");
@@ -50,4 +51,9 @@ pub async fn xterm_style(_: Visit) -> Response {
 /// `GET /join.js`.
 pub async fn join(_: Visit) -> Response {
     served("text/javascript; charset=utf-8", JOIN)
+}
+
+/// `GET /passkey.js`.
+pub async fn passkey(_: Visit) -> Response {
+    served("text/javascript; charset=utf-8", PASSKEY)
 }

@@ -29,6 +29,7 @@ macro_rules! texts {
 pub(super) use texts;
 
 pub mod joining;
+pub mod passkeys;
 
 impl Texts {
     /// Where the navigation may lead, in its order.
@@ -312,7 +313,9 @@ mod tests {
     fn each_language_is_written_in_itself() {
         let japanese =
             |text: &str| text.chars().any(|c| matches!(c, '\u{3040}'..='\u{30ff}' | '\u{4e00}'..='\u{9fff}'));
-        for (key, ja, en) in ALL.iter().chain(super::super::registry_texts::ALL).chain(joining::ALL) {
+        for (key, ja, en) in
+            ALL.iter().chain(super::super::registry_texts::ALL).chain(joining::ALL).chain(passkeys::ALL)
+        {
             // The switch names the language that it leads to.
             if !key.starts_with("other_language") {
                 assert!(japanese(ja) && !japanese(en), "{key}: {ja} / {en}");

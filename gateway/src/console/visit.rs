@@ -2,6 +2,7 @@
 
 use super::Console;
 use super::fault::Fault;
+use super::passkeys;
 use super::registry_texts;
 use super::texts::Texts;
 use crate::people::proving::{Proving, Way};
@@ -78,7 +79,10 @@ impl Fields {
     /// What may be sent once more: everything but secrets and the token.
     #[must_use]
     pub fn kept(&self) -> Vec<(String, String)> {
-        let dropped = |name: &str| name.starts_with("password") || ["private_key", "code", "token"].contains(&name);
+        let dropped = |name: &str| {
+            let secret = name.starts_with("password") || name.starts_with("passkey_");
+            secret || ["private_key", "code", "token"].contains(&name)
+        };
         self.0.iter().filter(|(name, _)| !dropped(name)).cloned().collect()
     }
 }
@@ -170,14 +174,20 @@ impl Request {
             return Ok(());
         }
         let code = self.form.one("code");
-        if code.is_empty() {
-            return Err(Fault::CodeWanted { wrong: false });
+        let (proved, factor) = match Box::pin(passkeys::proved_again(self)).await? {
+            Some(proved) => (proved, "passkey"),
+            None if code.is_empty() => {
+                return Err(Fault::CodeWanted { wrong: false, passkey: passkeys::usable(self).await? });
+            }
+            None => {
+                let mut proving = Proving::new(self.console.gate.clone(), self.source, Way::Console);
+                (Box::pin(proving.judge_code(&who.person, code)).await?, "totp")
+            }
+        };
+        if !proved {
+            return Err(Fault::CodeWanted { wrong: true, passkey: passkeys::usable(self).await? });
         }
-        let mut proving = Proving::new(self.console.gate.clone(), self.source, Way::Console);
-        if !Box::pin(proving.judge_code(&who.person, code)).await? {
-            return Err(Fault::CodeWanted { wrong: true });
-        }
-        let event = self.event(Kind::SignInAgain, json!({ "factors": ["totp"] }))?;
+        let event = self.event(Kind::SignInAgain, json!({ "factors": [factor] }))?;
         self.console.gate.store.prove_console_sign_in_again(who.sign_in.sign_in.id, event).await?;
         Ok(())
     }

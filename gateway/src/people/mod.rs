@@ -14,6 +14,7 @@
 mod common;
 pub mod invitation;
 mod memory;
+pub mod passkey;
 pub mod password;
 pub mod proving;
 pub mod recovery;

@@ -5,16 +5,17 @@
 //! a source that is allowed for that person, so that strangers lock nobody out.
 
 use super::PeopleError;
+use super::passkey::{Assertion, Here, PasskeyFault};
 use super::password::Verdict;
 use super::throttle::{Admission, Throttle};
 use super::{recovery, totp};
 use crate::gate::Gate;
-use crate::store::StoreError;
+use crate::store::{Passkey, StoreError};
 use chrono::Utc;
 use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_policy::facts::{Method, Person, Source, Status};
 use sekimori_policy::id::PersonId;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -60,6 +61,15 @@ pub struct Answers {
 
 /// For a person who has no seed: the same work. `spend_totp_step` would refuse it in any case.
 const NOBODYS_SEED: [u8; 20] = [0; 20];
+
+/// Adds the fields of one object to another's.
+fn add(detail: &mut Value, more: Value) {
+    if detail.is_null() {
+        *detail = more;
+    } else if let (Some(fields), Value::Object(more)) = (detail.as_object_mut(), more) {
+        fields.extend(more);
+    }
+}
 
 /// The name under which attempts count that are nobody's.
 fn stranger(source: Source, with: &str) -> String {
@@ -139,6 +149,64 @@ impl Proving {
         Ok(proved)
     }
 
+    /// Judges a passkey's answer to a challenge that was open for `purpose`, of `who` where that is settled already.
+    /// The challenge is spent whatever comes of it. `None`: not proved, and that is on record, with the reason.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn judge_passkey(
+        &mut self,
+        here: &Here,
+        answer: Result<Assertion, PasskeyFault>,
+        purpose: &str,
+        who: Option<&PersonId>,
+    ) -> Result<Option<(Person, Passkey)>, ProvingError> {
+        let store = self.gate.store.clone();
+        let passkey = match &answer {
+            Ok(answer) => store.passkey(&answer.id).await?,
+            Err(_) => None,
+        };
+        let person = match &passkey {
+            Some(passkey) if who.is_none_or(|who| *who == passkey.person) => self.person(Some(&passkey.person)).await?,
+            _ => None,
+        };
+        let name = match &person {
+            Some(person) => person.id.to_string(),
+            None => stranger(self.source, "passkey"),
+        };
+        let admitted = self.admitted(person.as_ref(), &name).await?;
+        let open = match &answer {
+            Err(fault) => Err(*fault),
+            Ok(answer) => match answer.challenge() {
+                Ok(id) if store.spend_challenge(&id, purpose, self.source, Utc::now()).await? => Ok(answer),
+                Ok(_) => Err(PasskeyFault::Challenge),
+                Err(fault) => Err(fault),
+            },
+        };
+        let proved = match (open, &person, &passkey) {
+            (Err(fault), _, _) => Err(fault),
+            (Ok(answer), Some(_), Some(passkey)) if admitted => match answer.check(here, &passkey.key) {
+                // Two answers with the same count prove nothing twice.
+                Ok(counter) if store.count_passkey(&passkey.id, counter, Utc::now()).await? => Ok(()),
+                Ok(_) => Err(PasskeyFault::Counter),
+                Err(fault) => Err(fault),
+            },
+            _ => Err(PasskeyFault::Unknown),
+        };
+        match (person, passkey, proved) {
+            (Some(person), Some(passkey), Ok(())) => {
+                self.throttle().proved(self.source, &name, self.attempts);
+                Ok(Some((person, passkey)))
+            }
+            (person, passkey, proved) => {
+                let why = proved.err().unwrap_or(PasskeyFault::Unknown);
+                let known = passkey.filter(|_| person.is_some()).map(|passkey| passkey.id);
+                self.fail_with(person, json!({ "passkey": known, "why": why.to_string() })).await?;
+                Ok(None)
+            }
+        }
+    }
+
     /// Waits until an attempt at something that names its person itself is let through: it counts as a stranger's.
     ///
     /// # Errors
@@ -210,19 +278,24 @@ impl Proving {
     }
 
     async fn fail(&self, person: Option<Person>) -> Result<(), ProvingError> {
+        self.fail_with(person, Value::Null).await
+    }
+
+    /// The same, with what is known of the reason.
+    async fn fail_with(&self, person: Option<Person>, why: Value) -> Result<(), ProvingError> {
         match person {
             Some(person) => {
-                let event = self.event(&person, Kind::SignInFailed);
+                let mut event = self.event(&person, Kind::SignInFailed);
+                add(&mut event.detail, why);
                 self.gate.store.sign_in_failed(&person.id, event).await?;
             }
             None => {
                 // What was typed as a name may be a password typed too early: it is not written down.
                 let mut detail = json!({ "person": "unknown, inactive or not allowed from here" });
-                if self.way == Way::Console
-                    && let Some(fields) = detail.as_object_mut()
-                {
-                    fields.insert("console".into(), json!(true));
+                if self.way == Way::Console {
+                    add(&mut detail, json!({ "console": true }));
                 }
+                add(&mut detail, why);
                 let event = Event {
                     source: Some(self.source.address()),
                     detail,

@@ -89,8 +89,9 @@ pub async fn reset_factors(
     sound(name("reason", reason).or_else(|| line("reason", reason, LINE)).into_iter().collect())?;
     let factors = store.factors_listing(&person.id).await?;
     let keys: Vec<String> = store.keys(&person.id).await?.into_iter().map(|key| key.fingerprint).collect();
-    let before = json!({ "password": factors.password, "totp": factors.totp, "keys": keys });
-    let after = json!({ "password": false, "totp": false, "keys": [] });
+    let passkeys: Vec<String> = store.passkeys(&person.id).await?.into_iter().map(|passkey| passkey.id).collect();
+    let before = json!({ "password": factors.password, "totp": factors.totp, "keys": keys, "passkeys": passkeys });
+    let after = json!({ "password": false, "totp": false, "keys": [], "passkeys": [] });
     let detail = json!({ "change": "reset-factors", "reason": reason, "before": before, "after": after });
     let event = Event { kind: Kind::PersonChange, detail, ..about(person, event) };
     Ok(store.reset_factors(&person.id, event).await?)

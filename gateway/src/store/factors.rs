@@ -5,7 +5,7 @@ use super::change::Change;
 use super::db::args;
 use super::error::StoreError;
 use super::invitations::{self, Ending};
-use super::{persons, recovery, sign_ins};
+use super::{passkeys, persons, recovery, sign_ins};
 use chrono::{DateTime, Utc};
 use sekimori_audit::event::Event;
 use sekimori_policy::id::PersonId;
@@ -84,8 +84,8 @@ impl Store {
         Ok(self.inner.db.run_alone(sql, args![person.as_str(), step]).await? == 1)
     }
 
-    /// Takes away password, TOTP, recovery codes and keys, ends every sign-in and invitation, and forgives failures: for
-    /// a lost phone, or a person who locked themselves out.
+    /// Takes away password, TOTP, recovery codes, passkeys and keys, ends every sign-in and invitation, and forgives
+    /// failures: for a lost phone, or a person who locked themselves out.
     ///
     /// # Errors
     /// [`StoreError::Unknown`] person.
@@ -196,6 +196,7 @@ pub(super) async fn take_away(change: &mut Change, person: &PersonId, at: DateTi
     one_person(touched, person)?;
     change.run("DELETE FROM person_key WHERE person = $1", args![person.as_str()]).await?;
     recovery::remove(change, person).await?;
+    passkeys::remove_all(change, person).await?;
     sign_ins::revoke_all(change, person, at).await
 }
 

@@ -1,8 +1,9 @@
 //! Everything the gateway knows, on disk: people, equipment, work, sessions and the events that tell of each change.
 //!
 //! Architectural invariant: no change without its event. A [`change::Change`] can only be committed with one, and both
-//! commit together. Two exceptions: a spent one-time code is told of by the sign-in's own event (`factors`), and when a
-//! sign-in of the console was last used is told of by nobody (`console_sign_ins`).
+//! commit together. Exceptions: a spent one-time code, and how far a passkey has counted, are told of by the sign-in's own
+//! event (`factors`, `passkeys`); challenges of passkeys, and when a sign-in of the console was last used, are told of by
+//! nobody (`console_sign_ins`).
 //!
 //! Nothing here decides: `sekimori_policy` does, from the [`Facts`](sekimori_policy::facts::Facts) read here.
 
@@ -25,6 +26,7 @@ mod ledger;
 mod listings;
 mod locks;
 mod pages;
+mod passkeys;
 mod persons;
 mod records;
 mod recovery;
@@ -50,6 +52,7 @@ pub use invitations::{Ending, Enrolling, Invitation};
 pub use keeping::{Hold, KeptRow, Purge};
 pub use locks::LockRecord;
 pub use pages::SessionPage;
+pub use passkeys::{Challenge, Passkey, stands_on};
 pub use records::ChannelRecord;
 pub use recovery::RecoveryCode;
 pub use sessions::{Closing, Counts, Cutting, Opening, SessionFilter, SessionRow};

@@ -3,7 +3,7 @@
 texts! {
     invite: "招待", "Invite";
     invite_lead: "招待リンクから、本人がパスワードと認証アプリを登録します。リンクは72時間、一度だけ使えます。本人に直接、または電話などで確かめた相手に渡してください。", "With the link, the person sets a password and an authenticator. It works once, for 72 hours. Hand it over yourself, or to somebody whom you made sure of.";
-    invite_replaces: "登録が済むと、この人のこれまでのパスワード、認証アプリ、SSH鍵、サインインはすべて無効になります。", "Once they have enrolled, none of their earlier passwords, authenticators, SSH keys and sign-ins counts any more.";
+    invite_replaces: "登録が済むと、この人のこれまでのパスワード、認証アプリ、SSH鍵、パスキー、サインインはすべて無効になります。", "Once they have enrolled, none of their earlier passwords, authenticators, SSH keys, passkeys and sign-ins counts any more.";
     invite_now: "新しい招待を作る", "Make a new invitation";
     invite_ends_earlier: "前の招待は、新しい招待を作ると使えなくなります。", "An earlier invitation ends when a new one is made.";
     not_invitable: "この人は停止中です。招待の前に、利用を再開してください。", "This person is switched off: switch them on again first.";

@@ -199,6 +199,7 @@ pub async fn everything(store: &Store) -> String {
             (store.carried_sign_ins(noon()).await.unwrap(), sessions, inside),
             store.console_sign_ins(None, noon() - TimeDelta::days(1), 100).await.unwrap(),
             (store.invitation_of(&eng1).await.unwrap(), store.recovery_codes(&eng1).await.unwrap()),
+            store.passkeys(&eng1).await.unwrap(),
         )
     )
 }

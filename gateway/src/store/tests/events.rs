@@ -1,6 +1,7 @@
 //! No change without its event, no event without its change, no gap between them.
 
 use super::bed::{Bed, always, device, event, everything, noon, opening, person, sign_in, vendor, work};
+use super::passkeys::passkey;
 use crate::store::db::args;
 use crate::store::{ChannelRecord, Closing, Counts, Credential, Cutting, DeviceRecord, Invitation, Store, StoreError};
 use chrono::TimeDelta;
@@ -94,6 +95,8 @@ async fn people_and_factors(store: &Store) {
     act!(store, TotpEnrol, enrol_totp(&eng1, b"a-seed-of-twenty-byt"));
     act!(store, KeyAdd, add_key(&eng1, "ssh-ed25519 AAAA", "SHA256:abc"));
     act!(store, KeyRemove, remove_key(&eng1, "SHA256:abc"));
+    act!(store, PasskeyAdd, add_passkey(&passkey("ab", 0)));
+    act!(store, PasskeyRemove, remove_passkey(&eng1, "ab"));
     act!(store, SignInFailed, sign_in_failed(&eng1));
     act!(store, PersonChange, forgive_failures(&eng1));
     act!(store, PersonChange, reset_factors(&eng1));

@@ -8,6 +8,7 @@ mod deciding;
 mod events;
 mod joining;
 mod opening;
+mod passkeys;
 mod people;
 mod postgres;
 mod sessions;
@@ -74,6 +75,9 @@ cases! {
     joining::enrolling_is_whole_or_not_at_all,
     joining::one_of_many_who_enrol_at_once_is_enrolled,
     joining::a_recovery_code_is_spent_exactly_once,
+    passkeys::a_challenge_is_spent_once_for_its_purpose_from_its_source_and_in_time,
+    passkeys::of_many_answers_with_the_same_count_one_counts,
+    passkeys::a_passkey_takes_its_sign_ins_along_and_goes_with_a_reset,
     things::devices_are_kept_with_their_keys_and_credentials,
     things::faults_of_devices_are_refused,
     things::work_that_was_changed_meanwhile_is_not_overwritten,
