@@ -181,6 +181,8 @@ kinds! {
     PurgeDone = "purge.done",
     /// The next key of the transparency log was introduced.
     LogKeyRotated = "log.key-rotated",
+    /// The transparency log was written anew from the database's events, and agrees with what is known of it.
+    LogRebuilt = "log.rebuilt",
     /// Events waited too long to be sealed into the transparency log: sessions ended, and none started.
     LogStalled = "log.stalled",
     /// The transparency log is level with the events again.

@@ -9,6 +9,7 @@ pub mod compare;
 mod keys;
 mod leaves;
 pub mod progress;
+mod rebuild;
 mod rotate;
 mod sealer;
 pub mod status;
@@ -16,6 +17,7 @@ pub mod witnesses;
 
 pub use keys::{in_force as key_in_force, make_key};
 pub use progress::Progress;
+pub use rebuild::{Rebuilt, rebuild};
 pub use rotate::{Rotated, rotate};
 pub use sealer::{Sealer, known};
 

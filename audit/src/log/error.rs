@@ -27,7 +27,7 @@ pub enum LogError {
     /// What lies in the folder contradicts its checkpoint, or what is known of it from elsewhere. Nothing is appended.
     #[error(
         "the log in {path} contradicts what is known of it: {reason}; nothing is appended: keep the folder as it is, \
-         verify it, and restore it from a mirror",
+         verify it, and restore it from a mirror, or from the database: sekimori log rebuild",
         path = path.display()
     )]
     Contradiction {

@@ -2,6 +2,7 @@
 
 mod carry;
 mod checkpoint;
+mod rebuild;
 
 use super::context::Context;
 use super::error::CliError;
@@ -45,6 +46,13 @@ pub enum Command {
     Checkpoint,
     /// Change the log's signing key: the old one introduces the next; prints the line for the file of verifier keys
     RotateKey,
+    /// Write the log's folder anew from the database's events, where it was lost or damaged and no gateway serves; only if it
+    /// agrees with every checkpoint that is left or given
+    Rebuild {
+        /// A checkpoint that was kept elsewhere, a paper typed back, or a witness's folder
+        #[arg(long, value_name = "FILE")]
+        anchor: Vec<PathBuf>,
+    },
     /// Say where the transparency log, the keys that verify it and the recordings are
     Where,
 }
@@ -73,6 +81,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Compare => compare(context).await,
         Command::Checkpoint => checkpoint::run(context),
         Command::RotateKey => rotate_key(context).await,
+        Command::Rebuild { anchor } => rebuild::run(&anchor, context).await,
         Command::Where => places(context),
     }
 }

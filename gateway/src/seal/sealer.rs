@@ -36,6 +36,8 @@ pub struct Sealer {
     /// The newest checkpoint that is known of: a folder that fell behind it, or is gone, is not continued.
     known: Checkpoint,
     leaves: Leaves,
+    /// Whether the auditor's file of keys follows; while an old log is written anew it is ahead.
+    hands_over: bool,
 }
 
 impl Sealer {
@@ -50,7 +52,7 @@ impl Sealer {
         let known = known(store, &name).await?;
         let (config, folder) = (config.clone(), config.log_dir());
         let leaves = Leaves::of(&known.origin);
-        let mut sealer = Self { config, folder, writer: None, keys, known, leaves };
+        let mut sealer = Self { config, folder, writer: None, keys, known, leaves, hands_over: true };
         let writer = sealer.reopened().await?;
         sealer.known = writer.checkpoint();
         let sealed = i64::try_from(writer.size()).context("the log is longer than any database")?;
@@ -70,6 +72,20 @@ impl Sealer {
         sealer.hand_over(&writer)?;
         sealer.writer = Some(writer);
         Ok(sealer)
+    }
+
+    /// A log that is written from the first event on, in a folder where none is.
+    ///
+    /// # Errors
+    /// When there is no key, or the folder cannot be written.
+    pub(super) async fn anew(config: &Config, folder: PathBuf) -> anyhow::Result<Self> {
+        let keys = keys::load(config)?;
+        let first = keys.first().context("the log has no first key")?;
+        let (known, signing, place) = (progress::beginning(&first.name), keys::signing(first)?, folder.clone());
+        // The others sign once their turn has come.
+        let writer = blocking(move || Writer::open(&place, vec![signing], None)).await?;
+        let (config, leaves) = (config.clone(), Leaves::of(&known.origin));
+        Ok(Self { config, folder, writer: Some(writer), keys, known, leaves, hands_over: false })
     }
 
     /// The checkpoint over all that was sealed.
@@ -158,6 +174,9 @@ impl Sealer {
 
     /// Lists the keys up to the one in force for the auditor.
     fn hand_over(&self, writer: &Writer) -> anyhow::Result<()> {
+        if !self.hands_over {
+            return Ok(());
+        }
         let in_force = |key| keys::signing(key).is_ok_and(|key| key.verifier() == writer.key().verifier());
         let introduced = self.keys.iter().position(in_force).map_or(0, |at| at + 1);
         keys::hand_over(&self.config, self.keys.get(..introduced).unwrap_or_default())

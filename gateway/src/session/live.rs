@@ -149,6 +149,7 @@ fn changes_facts(kind: Kind) -> bool {
             | Kind::SessionClose
             | Kind::Beat
             | Kind::LogKeyRotated
+            | Kind::LogRebuilt
             | Kind::LogStalled
             | Kind::LogResumed
             | Kind::RecordingKey
