@@ -3,7 +3,7 @@
 
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-.PHONY: demo test lint bench soak fuzz
+.PHONY: demo test lint bench soak fuzz kills week
 
 # A small hospital on loopback; prints what to type; stays until Ctrl-C.
 demo:
@@ -43,6 +43,21 @@ soak:
 	sh tests/setup.sh test
 	cargo build --locked --release -p sekimori
 	cargo run --locked --release -p sekimori-tests --example soak -- $(or $(MINUTES),60) $(or $(SESSIONS),200)
+
+# A thousand times `kill -9` at random moments under load, on each database; `make kills KILLS=50` for fewer. An hour or more.
+kills:
+	sh tests/setup.sh test
+	cargo build --locked -p sekimori
+	SEKIMORI_KILLS=$(or $(KILLS),1000) cargo test --workspace --locked --test log_kills -- --nocapture
+
+# A week at the gate in a quarter of an hour of this machine's, and then who sees what was done to its log.
+week:
+	sh tests/setup.sh test
+	cargo build --locked -p sekimori
+	rm -rf target/week
+	cargo build --locked --workspace --example week
+	target/debug/examples/week target/week
+	SEKIMORI_WEEK=$(CURDIR)/target/week cargo test --locked --workspace --test mutations -- --ignored --nocapture
 
 # Each parser against made-up input, a minute each; `make fuzz SECONDS=600` takes ten.
 fuzz:
