@@ -5,7 +5,8 @@
 #
 # Debian packages come through apt-get (with sudo when not root), cargo tools into target/tools, what the console's pages
 # load of others from npm into target/console, the stock asciinema player into target/player, SSH clients from npm and
-# PyPI into target/clients, each by its lock file, other people's verifiers of the log into target/verifiers.
+# PyPI into target/clients, each by its lock file, other people's verifiers of the log into target/verifiers, an
+# S3-compatible store into target/store.
 # With all in place it does nothing.
 set -eu
 cd "$(dirname "$0")/.."
@@ -141,6 +142,17 @@ log_verifiers() {
     cat tests/verifiers/verify_log.go tests/verifiers/requirements.txt >$verifiers/installed
 }
 
+# An S3-compatible store, with AWS's own client to ask it.
+object_store() {
+    store=target/store
+    cmp -s tests/store/requirements.txt $store/installed && return 0
+    rm -rf $store
+    say "installing from PyPI moto, boto3 (tests/store/requirements.txt): the store of backups in the tests"
+    python3 -m venv $store && $store/bin/pip install --quiet --disable-pip-version-check --no-deps \
+        --requirement tests/store/requirements.txt || fail "pip could not install moto (no network?)"
+    cp tests/store/requirements.txt $store/installed
+}
+
 build_set() {
     have cargo || fail "cargo is missing: install Rust 1.95 with rustup, then run this again"
     have cc || fail "there is no C compiler: install Debian package gcc, then run this again"
@@ -217,5 +229,6 @@ test)
     npm_folder browser tests/browser "playwright-core, axe-core" "look at the console in the tests"
     ssh_clients
     log_verifiers
+    object_store
     ;;
 esac

@@ -28,7 +28,10 @@ pub(crate) fn create(path: &Path, text: &[u8]) -> Result<(), CertsError> {
 }
 
 /// Reads a private file that only its owner can read.
-pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>, CertsError> {
+///
+/// # Errors
+/// [`CertsError::Exposed`] if others can, [`CertsError::File`] if it cannot be read.
+pub fn read_private(path: &Path) -> Result<Zeroizing<String>, CertsError> {
     let failed = |source| CertsError::File { act: "read", path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     // The mode is asked of the open file, so that nobody can swap the path in between.

@@ -14,3 +14,4 @@ pub mod ssh_ca;
 pub mod tls;
 
 pub use error::{CertificateError, CertsError};
+pub use file::read_private;

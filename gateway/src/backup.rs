@@ -1,6 +1,6 @@
 //! Copies of all that a gateway has, taken while it serves, and what becomes of one: a rehearsal, or a gateway again.
 //!
-//! Backups lie in a [`Folder`]:
+//! Backups lie in a [`Place`], a folder or a bucket:
 //!
 //! | file | content |
 //! |---|---|
@@ -19,17 +19,21 @@
 //! order makes it consistent: the log first, so that the database knows all that the log seals; recordings last, so that all
 //! pieces are there that the database tells of.
 
+mod bucket;
 mod check;
 mod files;
 mod folder;
 mod list;
+mod lock;
 mod make;
+mod place;
 mod revive;
+mod s3;
 mod stage;
 
 pub use check::{Checked, check};
-pub use folder::Folder;
-pub use make::make;
+pub use make::{Made, make};
+pub use place::Place;
 pub use revive::{check_room, revive, unpacked_configuration};
 pub use stage::{Found, Staged, find, stage};
 
@@ -85,6 +89,16 @@ pub enum BackupError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// The store of a bucket failed, or refused.
+    #[error("cannot {doing} {what}: {why}")]
+    Bucket {
+        /// What was being done.
+        doing: &'static str,
+        /// With what.
+        what: String,
+        /// What the store said.
+        why: String,
     },
     /// It is no backup, or not as it was made.
     #[error("{what} is no backup that can be used: {reason}")]

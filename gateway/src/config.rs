@@ -3,11 +3,14 @@
 //! `gateway/sekimori.example.toml` documents each key; a test reads it with this parser, so that it stays true.
 
 // By their paths, since the fuzz target takes this file in as well.
+#[path = "config/backup.rs"]
+mod backup;
 #[path = "config/console.rs"]
 mod console;
 #[path = "config/log.rs"]
 mod log;
 
+pub use backup::Backup;
 pub use console::Console;
 pub use log::{Log, Witness};
 
@@ -75,6 +78,9 @@ pub struct Config {
     /// The transparency log.
     #[serde(default)]
     pub log: Log,
+    /// The store that backups go to.
+    #[serde(default)]
+    pub backup: Backup,
     /// The running process.
     #[serde(default)]
     pub process: Process,
@@ -303,6 +309,7 @@ impl Config {
         }
         self.log.check()?;
         self.console.check()?;
+        self.backup.check()?;
         if let Some(class) = Class::ALL.into_iter().find(|class| self.retention.of(*class) == Some(0)) {
             return Err(format!(
                 "retention: the days of {class:?} are 0: they must be at least 1; left out, it is kept for good"
@@ -414,6 +421,12 @@ impl Config {
     #[must_use]
     pub fn witness_ca(&self, witness: &Witness) -> Option<PathBuf> {
         witness.ca.as_deref().map(|path| self.resolve(path))
+    }
+
+    /// The store that backups go to.
+    #[must_use]
+    pub fn backup_store(&self) -> Backup {
+        self.backup.clone().resolved(&self.folder)
     }
 
     /// Where the database is.

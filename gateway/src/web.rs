@@ -144,27 +144,36 @@ pub async fn post(address: &str, authority: Option<&Path>, text: String) -> anyh
     asked.with_context(|| format!("{address} does not answer within {} s", QUESTION.as_secs()))?
 }
 
-async fn posted(address: &str, authority: Option<&Path>, text: String) -> anyhow::Result<(u16, Bytes)> {
-    let uri: Uri = address.parse().with_context(|| format!("{address} is no address"))?;
-    let host = uri.host().with_context(|| format!("{address} names no host"))?.trim_matches(['[', ']']).to_owned();
+/// Bytes to and from another machine, in clear or by TLS.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// Connects to the machine of an address. `authority` is the PEM file that an `https` address's certificate must chain to.
+///
+/// # Errors
+/// The address is none, nobody is there, or the certificate is not to be believed.
+pub async fn dial(uri: &Uri, authority: Option<&Path>) -> anyhow::Result<Box<dyn Stream>> {
+    let host = uri.host().with_context(|| format!("{uri} names no host"))?.trim_matches(['[', ']']).to_owned();
     let secure = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
     let dialled = TcpStream::connect((host.as_str(), port)).await;
     let socket = dialled.with_context(|| format!("cannot connect to {host} port {port}"))?;
     if !secure {
-        return exchange(socket, &uri, text).await;
+        return Ok(Box::new(socket));
     }
-    let authority = authority.with_context(|| format!("{address} needs `ca`: the authority behind its certificate"))?;
+    let authority = authority.with_context(|| format!("{uri} needs `ca`: the authority behind its certificate"))?;
     let name = ServerName::try_from(host).context("its name is none that a certificate could bear")?;
     let stream = connector(authority)?.connect(name, socket).await.context("its certificate is not to be believed")?;
-    exchange(stream, &uri, text).await
+    Ok(Box::new(stream))
 }
 
-async fn exchange(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    uri: &Uri,
-    text: String,
-) -> anyhow::Result<(u16, Bytes)> {
+async fn posted(address: &str, authority: Option<&Path>, text: String) -> anyhow::Result<(u16, Bytes)> {
+    let uri: Uri = address.parse().with_context(|| format!("{address} is no address"))?;
+    exchange(dial(&uri, authority).await?, &uri, text).await
+}
+
+async fn exchange(stream: impl Stream + 'static, uri: &Uri, text: String) -> anyhow::Result<(u16, Bytes)> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let speaking = tokio::spawn(connection);
     let path = uri.path_and_query().map_or("/", |path| path.as_str());

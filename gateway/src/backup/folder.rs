@@ -3,7 +3,8 @@
 
 use super::files::{self, Copied, below, measured, put, remove};
 use super::list::Entry;
-use super::{BackupError, LOG, MARKER, RECORDINGS, TAKEN};
+use super::place::{Object, Put};
+use super::{BackupError, MARKER, RECORDINGS};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, symlink};
@@ -11,15 +12,6 @@ use std::path::{Component, Path, PathBuf};
 
 /// What file systems put into a folder by themselves.
 pub const LOST_AND_FOUND: &str = "lost+found";
-
-/// A file that lies there.
-#[derive(Debug, Clone)]
-pub struct Object {
-    /// Its path from the folder.
-    pub name: String,
-    /// Its bytes.
-    pub size: u64,
-}
 
 /// The folder.
 pub struct Folder {
@@ -33,12 +25,12 @@ impl Folder {
         Self { root: root.to_owned() }
     }
 
-    /// A folder to write to: a new one, an empty one, or one that holds backups of the log `origin`. None of `own`, which
-    /// are the gateway's folders, may lie in it, nor it in them.
+    /// A folder to write to: a new one, an empty one, or one that holds backups of whoever `claim` names. None of `own`,
+    /// which are the gateway's folders, may lie in it, nor it in them.
     ///
     /// # Errors
     /// [`BackupError::Unfit`], [`BackupError::Storage`].
-    pub fn prepare(root: &Path, origin: &str, own: &[PathBuf]) -> Result<Self, BackupError> {
+    pub fn prepare(root: &Path, claim: &[u8], own: &[PathBuf]) -> Result<Self, BackupError> {
         let unfit = |reason: String| BackupError::unfit(root.display(), reason);
         let there = resolved(root)?;
         for own in own {
@@ -52,7 +44,7 @@ impl Folder {
         let marker = folder.root.join(MARKER);
         let claimed = fs::symlink_metadata(&marker).is_ok_and(|found| found.is_file());
         match files::read(&marker)?.filter(|_| claimed) {
-            Some(text) if text == claim(origin) => {}
+            Some(text) if text == claim => {}
             Some(_) => return Err(unfit("it holds those of another: name another folder".to_owned())),
             None => {
                 let entries = fs::read_dir(&folder.root).map_err(BackupError::storage("list", root))?;
@@ -61,7 +53,7 @@ impl Folder {
                         "it is not empty, and there is no {MARKER} in it: name a new folder, which is then kept for them"
                     )));
                 }
-                put(&marker, claim(origin).as_slice())?;
+                put(&marker, claim)?;
             }
         }
         Ok(folder)
@@ -80,7 +72,7 @@ impl Folder {
         for path in below(&folder)? {
             let Ok(size) = fs::metadata(folder.join(&path)).map(|file| file.len()) else { continue };
             let name = name_of(&Path::new(part).join(&path))?;
-            found.push(Object { name, size });
+            found.push(Object { name, size, version: None });
         }
         Ok(found)
     }
@@ -95,12 +87,12 @@ impl Folder {
     }
 
     /// Copies a file into it.
-    pub fn put(&self, object: &str, from: File) -> Result<Copied, BackupError> {
+    pub fn put(&self, object: &str, from: File) -> Result<Put, BackupError> {
         let to = self.root.join(object);
         self.make_way(Path::new(object))?;
         // What grows meanwhile is copied as far as it went.
         let length = from.metadata().map_err(BackupError::storage("look at", &to))?.len();
-        put(&to, from.take(length))
+        Ok(Put { copied: put(&to, from.take(length))?, version: None, until: None })
     }
 
     /// Whether a file in it is that one.
@@ -128,19 +120,14 @@ impl Folder {
         Ok(if entry.is(&copied) { Ok(()) } else { Err("is not the one that was signed for".to_owned()) })
     }
 
-    /// Removes what no backup needs any more: all of its own parts that `needed` does not know.
-    pub fn clear(&self, needed: impl Fn(&str) -> bool) -> Result<(), BackupError> {
-        for part in [LOG, RECORDINGS, TAKEN] {
-            for object in self.list(part)?.into_iter().filter(|object| !needed(&object.name)) {
-                let path = self.root.join(&object.name);
-                self.make_way(Path::new(&object.name))?;
-                remove(&path)?;
-                // Folders that are empty now go with it.
-                for folder in path.ancestors().skip(1).take_while(|folder| *folder != self.root) {
-                    if fs::remove_dir(folder).is_err() {
-                        break;
-                    }
-                }
+    /// Removes a file, and the folders above it that are empty then.
+    pub fn remove(&self, object: &Object) -> Result<(), BackupError> {
+        let path = self.root.join(&object.name);
+        self.make_way(Path::new(&object.name))?;
+        remove(&path)?;
+        for folder in path.ancestors().skip(1).take_while(|folder| *folder != self.root) {
+            if fs::remove_dir(folder).is_err() {
+                break;
             }
         }
         Ok(())
@@ -165,11 +152,6 @@ impl Folder {
         }
         Ok(())
     }
-}
-
-/// What the marker says of whose backups they are.
-fn claim(origin: &str) -> Vec<u8> {
-    format!("backups of {origin}\n").into_bytes()
 }
 
 /// A path as the name of an object.

@@ -1,6 +1,7 @@
 //! The list of a backup's files: a line of JSON for each, so that it is written and read a line at a time.
 
 use super::files::Copied;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
@@ -13,12 +14,18 @@ pub const LONGEST: u64 = 1 << 30;
 pub struct Entry {
     /// Its path, as the gateway has it.
     pub name: String,
-    /// The file in the folder that holds it.
+    /// The file in the folder, or the object in the bucket, that holds it.
     pub object: String,
     /// Its bytes.
     pub size: u64,
     /// Their SHA-256, in hexadecimal.
     pub sha256: String,
+    /// Which version it is of the object, where the place keeps versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// How long it is locked at least, where the place has locks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
 }
 
 impl Entry {

@@ -1,8 +1,9 @@
 //! Takes a backup, while the gateway serves or not.
 
-use super::files::{Copied, below, make_private, measured, opened, read, remove, write};
-use super::folder::{Folder, name_of};
+use super::files::{below, make_private, measured, opened, read, remove, write};
+use super::folder::name_of;
 use super::list::{self, Entry};
+use super::place::{Object, Place, Put, Stays};
 use super::{BackupError, CHECKPOINT, DATABASE, FILES, KEYS, LOG, LOG_KEYS, Manifest, NOTE, RECORDINGS, TAKEN, stage};
 use crate::cli::context::ADMINISTRATOR;
 use crate::config::{Config, Database};
@@ -11,7 +12,8 @@ use crate::store::Store;
 use chrono::{DateTime, Utc};
 use sekimori_audit::keys::Recipients;
 use sekimori_audit::log::{COSIGNED, Checkpoint, LogKeys, Resource, SigningKey};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -20,19 +22,31 @@ use uuid::Uuid;
 /// How often a folder that changes meanwhile is copied again.
 const ROUNDS: usize = 10;
 
+/// How many versions of an object are read for one that is the file already.
+const MOST_COMPARED: usize = 3;
 /// The name of the configuration among the keys.
 pub const CONFIGURATION: &str = "sekimori.toml";
+
+/// A backup that was taken.
+#[derive(Debug, Serialize)]
+pub struct Made {
+    /// What it says of itself.
+    #[serde(flatten)]
+    pub manifest: Manifest,
+    /// What of earlier ones could not be removed.
+    pub stays: Stays,
+}
 
 /// Takes a backup into a place, which may hold earlier ones: what never changes is not copied again.
 ///
 /// # Errors
 /// [`BackupError`]; then the backup that was there before is there still.
-pub async fn make(config: &Config, config_path: &Path, store: &Store, to: &Path) -> Result<Manifest, BackupError> {
+pub async fn make(config: &Config, config_path: &Path, store: &Store, to: &Path) -> Result<Made, BackupError> {
     let _alone = lock(config)?;
     let recipients = Recipients::read(&config.recipients())?;
     let keys = LogKeys::read(&config.log_keys())?;
     let own = [config.data_dir(), config.recordings_dir(), config.log_dir()];
-    let place = Folder::prepare(to, keys.origin(), &own)?;
+    let place = Place::prepare(to, &config.backup_store(), keys.origin(), &own)?;
     let mut backup = Backup::begin(config, place, &keys)?;
     let sealing = backup.put_evidence(store, &recipients).await?;
     backup.seal(KEYS, |out| seal_keys(config, config_path, &recipients, out))?;
@@ -42,12 +56,12 @@ pub async fn make(config: &Config, config_path: &Path, store: &Store, to: &Path)
 /// A backup that is being taken.
 struct Backup<'a> {
     config: &'a Config,
-    place: Folder,
+    place: Place,
     at: DateTime<Utc>,
     /// The folder of what changes.
     taken: String,
-    /// The sizes of what lies there, by name.
-    there: HashMap<String, u64>,
+    /// What lies there, by name.
+    there: HashMap<String, Vec<Object>>,
     /// The files of the backup before it.
     before: BTreeMap<String, Entry>,
     /// Its own.
@@ -64,8 +78,11 @@ struct Sealing {
 }
 
 impl<'a> Backup<'a> {
-    fn begin(config: &'a Config, place: Folder, keys: &LogKeys) -> Result<Self, BackupError> {
-        let there = place.list("")?.into_iter().map(|object| (object.name, object.size)).collect();
+    fn begin(config: &'a Config, place: Place, keys: &LogKeys) -> Result<Self, BackupError> {
+        let mut there: HashMap<String, Vec<Object>> = HashMap::new();
+        for object in place.list("")? {
+            there.entry(object.name.clone()).or_default().push(object);
+        }
         // Whatever is wrong with the one before, this one is made whole.
         let before =
             stage::newest(&place, keys).and_then(|manifest| stage::listed(&place, &manifest)).unwrap_or_default();
@@ -190,7 +207,11 @@ impl<'a> Backup<'a> {
 
     /// Whether what an earlier backup put is there still, as far as a list can tell.
     fn has(&self, entry: &Entry) -> bool {
-        self.there.get(&entry.object) == Some(&entry.size)
+        self.lying(&entry.object).any(|object| object.size == entry.size && object.version == entry.version)
+    }
+
+    fn lying(&self, object: &str) -> impl Iterator<Item = &Object> {
+        self.there.get(object).into_iter().flatten()
     }
 
     /// A file that never changes; `false` if it is gone. Of a recording its name and size tell that it is the one that was
@@ -210,9 +231,18 @@ impl<'a> Backup<'a> {
             return Ok(true);
         }
         // One that broke off may have put it already.
-        let there = self.there.get(name) == Some(&copied.size) && self.place.holds(name, &copied)?;
-        let copied = if there { copied } else { self.place.put(name, file)? };
-        self.listed(name, name.to_owned(), copied);
+        let mut found = None;
+        for object in self.lying(name).take(MOST_COMPARED) {
+            if object.size == copied.size && self.place.holds(object, &copied)? {
+                found = Some(object.version.clone());
+                break;
+            }
+        }
+        let put = match found {
+            Some(version) => Put { copied, version, until: None },
+            None => self.place.put(name, file)?,
+        };
+        self.listed(name, name.to_owned(), put);
         Ok(true)
     }
 
@@ -220,13 +250,14 @@ impl<'a> Backup<'a> {
     fn put_anew(&mut self, name: &str, from: &Path) -> Result<bool, BackupError> {
         let Some(file) = opened(from)? else { return Ok(false) };
         let object = format!("{}/{name}", self.taken);
-        let copied = self.place.put(&object, file)?;
-        self.listed(name, object, copied);
+        let put = self.place.put(&object, file)?;
+        self.listed(name, object, put);
         Ok(true)
     }
 
-    fn listed(&mut self, name: &str, object: String, copied: Copied) {
-        let entry = Entry { name: name.to_owned(), object, size: copied.size, sha256: copied.sha256 };
+    fn listed(&mut self, name: &str, object: String, put: Put) {
+        let Put { copied, version, until } = put;
+        let entry = Entry { name: name.to_owned(), object, size: copied.size, sha256: copied.sha256, version, until };
         self.files.insert(entry.name.clone(), entry);
     }
 
@@ -244,20 +275,48 @@ impl<'a> Backup<'a> {
     }
 
     /// The list, then the note that makes it count; only then is removed what no backup needs.
-    fn finish(mut self, sealing: Sealing) -> Result<Manifest, BackupError> {
+    fn finish(mut self, sealing: Sealing) -> Result<Made, BackupError> {
+        for entry in self.files.values_mut() {
+            self.place.keep(entry)?;
+        }
         let lines = list::encode(&self.files)?;
         self.put_bytes(FILES, &lines)?;
-        let files = self.files.remove(FILES).ok_or_else(|| anyhow::anyhow!("the list of files was not put"))?;
+        let files = self.files.get(FILES).cloned().ok_or_else(|| anyhow::anyhow!("the list of files was not put"))?;
+        self.place.prove_locked(&files)?;
+        self.prove_there()?;
         let (hospital, program) = (self.config.hospital.name.clone(), env!("CARGO_PKG_VERSION").to_owned());
         let entries = sealing.checkpoint.size;
         let manifest = Manifest { at: self.at, hospital, program, entries, checkpoint: sealing.note, files };
         let note = manifest.signed(&sealing.key)?;
         self.put_bytes(NOTE, note.as_bytes())?;
-        let own = [FILES, NOTE].map(|name| format!("{}/{name}", self.taken));
-        let needed: std::collections::HashSet<&str> =
-            self.files.values().map(|entry| entry.object.as_str()).chain(own.iter().map(String::as_str)).collect();
-        self.place.clear(|object| needed.contains(object))?;
-        Ok(manifest)
+        let mut stays = Stays::default();
+        for object in self.prove_there()? {
+            self.place.remove(&object, &mut stays)?;
+        }
+        Ok(Made { manifest, stays })
+    }
+
+    /// Demands that all that was put is there, as far as a list can tell: a place may say that it took a file, and not have
+    /// it. What else is there, which no backup needs any more.
+    fn prove_there(&self) -> Result<Vec<Object>, BackupError> {
+        let object = |entry: &Entry| (entry.object.clone(), entry.version.clone());
+        let sizes: HashMap<_, u64> = self.files.values().map(|entry| (object(entry), entry.size)).collect();
+        let (mut missing, mut others): (HashSet<_>, _) = (sizes.keys().collect(), Vec::new());
+        for part in [LOG, RECORDINGS, TAKEN] {
+            for object in self.place.list(&format!("{part}/"))? {
+                match sizes.get_key_value(&(object.name.clone(), object.version.clone())) {
+                    Some((key, size)) if *size == object.size => {
+                        missing.remove(key);
+                    }
+                    Some(_) => {}
+                    None => others.push(object),
+                }
+            }
+        }
+        match missing.into_iter().min() {
+            Some((name, _)) => Err(BackupError::unfit(self.place.called(name), "it was taken there, and is not there")),
+            None => Ok(others),
+        }
     }
 }
 

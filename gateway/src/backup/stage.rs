@@ -2,9 +2,9 @@
 //! of them the one that was signed for.
 
 use super::files::put;
-use super::folder::{Folder, Object};
 use super::list::{self, Entry};
-use super::{BackupError, CHECKPOINT, LOG, LOG_KEYS, Manifest, NOTE, RECORDINGS, TAKEN, files};
+use super::place::{Object, Place};
+use super::{BackupError, CHECKPOINT, FILES, LOG, LOG_KEYS, Manifest, NOTE, RECORDINGS, TAKEN, files};
 use sekimori_audit::log::{LogKeys, note};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ const MOST_NAMED: usize = 20;
 /// A backup that somebody signed for whose word counts.
 pub struct Found {
     /// Where it lies.
-    pub place: Folder,
+    pub place: Place,
     /// What it says of itself.
     pub manifest: Manifest,
     /// The keys that verified it.
@@ -50,7 +50,7 @@ impl Staged {
 ///
 /// # Errors
 /// [`BackupError::Unusable`] if there is none.
-pub fn find(place: Folder, kept: Option<&Path>) -> Result<Found, BackupError> {
+pub fn find(place: Place, kept: Option<&Path>) -> Result<Found, BackupError> {
     let kept = kept.map(LogKeys::read).transpose()?;
     let own_keys = kept.is_none();
     let mut passed_over = Vec::new();
@@ -59,11 +59,8 @@ pub fn find(place: Folder, kept: Option<&Path>) -> Result<Found, BackupError> {
             Some(keys) => Ok(keys.clone()),
             None => own_keys_of(&place, &object),
         };
-        let read = keys.map_err(|fault| fault.to_string()).and_then(|keys| {
-            let bytes = place.read(&object.name, LONGEST_NOTE).map_err(|fault| fault.to_string())?;
-            Ok((Manifest::read(&bytes, &keys)?, keys))
-        });
-        match read {
+        let found = keys.map_err(|fault| fault.to_string()).and_then(|keys| Ok((read(&place, &object, &keys)?, keys)));
+        match found {
             Ok((manifest, keys)) => return Ok(Found { place, manifest, keys, own_keys, passed_over }),
             Err(why) => passed_over.push(format!("{}: {why}", place.called(&object.name))),
         }
@@ -76,29 +73,39 @@ pub fn find(place: Folder, kept: Option<&Path>) -> Result<Found, BackupError> {
 }
 
 /// The newest one that one of these keys signed, whichever: its list saves copying again what is there.
-pub(super) fn newest(place: &Folder, keys: &LogKeys) -> Option<Manifest> {
+pub(super) fn newest(place: &Place, keys: &LogKeys) -> Option<Manifest> {
     let notes = notes(place).ok()?;
-    notes.iter().find_map(|object| Manifest::read(&place.read(&object.name, LONGEST_NOTE).ok()?, keys).ok())
+    notes.iter().find_map(|object| read(place, object, keys).ok())
+}
+
+/// A note that lies with its own list: an older one that was copied to a later time is not the newest.
+fn read(place: &Place, note: &Object, keys: &LogKeys) -> Result<Manifest, String> {
+    let bytes = place.read(&note.name, note.version.as_deref(), LONGEST_NOTE).map_err(|fault| fault.to_string())?;
+    let manifest = Manifest::read(&bytes, keys)?;
+    match note.name.strip_suffix(NOTE) == manifest.files.object.strip_suffix(FILES) {
+        true => Ok(manifest),
+        false => Err("it is the note of another time, and was copied there".to_owned()),
+    }
 }
 
 /// The files of a backup, as it lists them.
-pub(super) fn listed(place: &Folder, manifest: &Manifest) -> Option<BTreeMap<String, Entry>> {
-    let bytes = place.read(&manifest.files.object, list::LONGEST).ok()?;
+pub(super) fn listed(place: &Place, manifest: &Manifest) -> Option<BTreeMap<String, Entry>> {
+    let bytes = place.read(&manifest.files.object, manifest.files.version.as_deref(), list::LONGEST).ok()?;
     let copied = files::of_bytes(&bytes);
     manifest.files.is(&copied).then(|| list::decode(&bytes).ok()).flatten()
 }
 
 /// The notes there, the newest first.
-fn notes(place: &Folder) -> Result<Vec<Object>, BackupError> {
+fn notes(place: &Place) -> Result<Vec<Object>, BackupError> {
     let mut notes = place.list(TAKEN)?;
     notes.retain(|object| object.name.split('/').count() == 3 && object.name.ends_with(&format!("/{NOTE}")));
     notes.sort_by(|one, other| other.name.cmp(&one.name));
     Ok(notes)
 }
 
-fn own_keys_of(place: &Folder, note: &Object) -> Result<LogKeys, BackupError> {
+fn own_keys_of(place: &Place, note: &Object) -> Result<LogKeys, BackupError> {
     let name = note.name.replace(NOTE, LOG_KEYS);
-    Ok(LogKeys::parse(&place.read(&name, LONGEST_NOTE)?)?)
+    Ok(LogKeys::parse(&place.read(&name, None, LONGEST_NOTE)?)?)
 }
 
 /// Lays out the files of a backup below a folder.

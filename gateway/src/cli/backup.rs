@@ -7,8 +7,8 @@ use super::error::CliError;
 use super::output;
 use super::session::unlock::passphrase;
 use super::verify::read_anchors;
-use crate::backup::{self, BackupError, Checked, Folder, Staged};
-use crate::config::Config;
+use crate::backup::{self, BackupError, Checked, Made, Place, Staged};
+use crate::config::{self, Config};
 use crate::serve;
 use crate::store::Store;
 use chrono::Utc;
@@ -26,8 +26,8 @@ use std::path::{Path, PathBuf};
 /// Where to.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The folder: a new one, or that of earlier backups of this gateway
-    #[arg(value_name = "FOLDER")]
+    /// A folder, or s3://BUCKET/PREFIX in the store that is configured: a new one, or that of earlier backups of this gateway
+    #[arg(value_name = "PLACE")]
     place: PathBuf,
 }
 
@@ -39,26 +39,49 @@ pub async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     store.record(context.event(Kind::BackupStarted, &actor, json!({ "to": &to }))).await?;
     let made = backup::make(&context.config, &context.config_path, store, &to).await;
     let (kind, detail) = match &made {
-        Ok(made) => (Kind::BackupMade, json!({ "to": &to, "entries": made.entries, "files": made.files })),
+        Ok(made) => (Kind::BackupMade, {
+            json!({ "to": &to, "entries": made.manifest.entries, "files": made.manifest.files, "stays": made.stays })
+        }),
         Err(fault) => (Kind::BackupFailed, json!({ "to": &to, "why": fault.to_string() })),
     };
     store.record(context.event(kind, &actor, detail)).await?;
     let made = made?;
     output::one(context, &made, || {
-        format!(
-            "{}: {} entries of the log, the database, recordings, keys",
-            output::visible(&to.display().to_string()),
-            made.entries
-        )
+        let place = output::visible(&to.display().to_string());
+        let entries = made.manifest.entries;
+        format!("{place}: {entries} entries of the log, the database, recordings, keys{}", staying(&made))
     })
+}
+
+/// What of earlier backups is there still, though none needs it.
+fn staying(made: &Made) -> String {
+    let (stays, mut text) = (&made.stays, String::new());
+    if let Some(until) = stays.until {
+        let recordings = match stays.recordings {
+            0 => String::new(),
+            count => format!(", {count} recordings that were removed among them"),
+        };
+        text += &format!(
+            "\n{} objects that no backup needs stay until their lock ends{recordings}; the last on {}",
+            stays.locked,
+            until.format("%F")
+        );
+    }
+    if stays.refused > 0 {
+        text += &format!("\n{} objects that no backup needs stay: the store's keys may not remove them", stays.refused);
+    }
+    text
 }
 
 /// What to restore, and with what.
 #[derive(Debug, clap::Args)]
 pub struct RestoreArgs {
-    /// The folder of the backups: the newest counts
-    #[arg(value_name = "FOLDER")]
+    /// The folder of the backups, or s3://BUCKET/PREFIX: the newest counts
+    #[arg(value_name = "PLACE")]
     place: PathBuf,
+    /// The store of the bucket, where there is no configuration yet: a file with the lines of its section [backup]
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
     /// The recovery key in a file; for a drill, an auditor's identity does as well
     #[arg(long, value_name = "FILE")]
     identity: PathBuf,
@@ -130,7 +153,7 @@ async fn checked(args: &RestoreArgs, config: &Path, json: bool) -> Result<Ready,
     let RestoreArgs { identity, passphrase_file, keys, drill, .. } = args;
     let begin = std::time::Instant::now();
     let identities = Identities::read(identity, || passphrase(identity, passphrase_file.as_deref()))?;
-    let found = backup::find(Folder::at(&args.place), keys.as_deref())?;
+    let found = backup::find(Place::at(&args.place, &store_of(args, config)?)?, keys.as_deref())?;
     let mut anchors = Vec::new();
     for path in &args.anchor {
         read_anchors(path, found.keys.origin(), &mut anchors)?;
@@ -147,6 +170,15 @@ async fn checked(args: &RestoreArgs, config: &Path, json: bool) -> Result<Ready,
         output::print_text(&told(&checked))?
     }
     Ok(Ready { scratch, staged, checked, identities })
+}
+
+/// The store that a bucket would be in.
+fn store_of(args: &RestoreArgs, config: &Path) -> Result<config::Backup, CliError> {
+    match &args.store {
+        Some(file) => config::Backup::read(file).map_err(CliError::Usage),
+        None if config.exists() => Ok(Config::read(config)?.backup_store()),
+        None => Ok(config::Backup::default()),
+    }
 }
 
 /// A drill on the machine of a gateway, where it is on record that and how it was rehearsed; elsewhere the output is.
