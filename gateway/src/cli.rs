@@ -129,7 +129,7 @@ enum Verb {
     /// The log of events
     #[command(subcommand)]
     Log(log::Command),
-    /// Copy everything into a folder while the gateway serves; what never changes is copied once
+    /// Copy everything into a folder or a bucket while the gateway serves; what never changes is copied once
     Backup(backup::Args),
     /// The certificate authorities: for sign-ins, and for devices' names
     #[command(subcommand)]

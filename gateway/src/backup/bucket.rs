@@ -23,12 +23,13 @@ use sekimori_audit::log::base64;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 /// The most that is kept of a list: some millions of objects. More make no backup of this program.
 const MOST_LISTED: usize = 1 << 30;
-/// The most pages of it: one has a thousand objects.
-const MOST_PAGES: usize = 20_000;
+/// The longest that listing may take: a page has a thousand objects, and comes in a second.
+const LISTING: Duration = Duration::from_secs(3_600);
 /// Bytes of the longest name that a store has for anything.
 const LONGEST_NAME: usize = 1 << 10;
 /// How often a file is fetched when it breaks off.
@@ -77,7 +78,8 @@ impl Bucket {
     fn listed(&self, prefix: &str) -> Result<Vec<Object>, BackupError> {
         let failed = |why: &str| BackupError::unfit(format!("s3://{}/{prefix}", self.name), why);
         let (mut found, mut bytes, mut key, mut version) = (Vec::new(), 0, String::new(), String::new());
-        for _ in 0..MOST_PAGES {
+        let begin = Instant::now();
+        while begin.elapsed() < LISTING && bytes < MOST_LISTED {
             let mut query = vec![("versions", ""), ("prefix", prefix)];
             if !key.is_empty() {
                 query.extend([("key-marker", key.as_str()), ("version-id-marker", version.as_str())]);
@@ -86,9 +88,6 @@ impl Bucket {
             for object in xml::elements(&page, "Version").into_iter().filter_map(object) {
                 bytes += size_of::<Object>() + object.name.len() + object.version.as_ref().map_or(0, String::len);
                 found.push(object);
-            }
-            if bytes > MOST_LISTED {
-                break;
             }
             if xml::text(&page, "IsTruncated").as_deref() != Some("true") {
                 return Ok(found);
@@ -100,7 +99,7 @@ impl Bucket {
             }
             (key, version) = (next, next_version);
         }
-        Err(failed("it holds more objects than a gateway's backups have"))
+        Err(failed("its list is longer than any of a gateway's backups, or comes too slowly"))
     }
 
     /// Reads a small object, as far as `most`.

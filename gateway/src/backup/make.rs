@@ -314,7 +314,9 @@ impl<'a> Backup<'a> {
             }
         }
         match missing.into_iter().min() {
-            Some((name, _)) => Err(BackupError::unfit(self.place.called(name), "it was taken there, and is not there")),
+            Some((name, _)) => {
+                Err(BackupError::unfit(self.place.called(""), format!("it took {name}, and does not have it")))
+            }
             None => Ok(others),
         }
     }

@@ -47,7 +47,7 @@ pub enum Fault {
     #[error("{0:#}")]
     Unanswered(anyhow::Error),
     /// The store refused.
-    #[error("the store said {status} {code}{}{message}{}", if message.is_empty() { "" } else { ", " }, remedy(code))]
+    #[error("the store said {status}{}{}", [code, message].map(|word| format!(" {word}")).concat().trim_end(), remedy(code))]
     Refused {
         /// The status of its answer.
         status: u16,

@@ -39,7 +39,7 @@ impl Bucket {
             marker = self.marker()?;
             if marker.is_none() {
                 put?;
-                return Err(unfit(format!("the store took {MARKER}, and does not have it")));
+                return Err(unfit(format!("it took {MARKER}, and does not have it")));
             }
         }
         if let Some((text, mut entry)) = marker {
