@@ -7,7 +7,9 @@ mod logs;
 
 use logs::{ORIGIN, copy, key, keys_text, life, session, spoil};
 use sekimori_audit::log::tile::{decode_bundle, push_entry};
-use sekimori_audit::log::{Anchor, Checkpoint, Leaf, LogKeys, Reader, Role, SigningKey, Writer, rotation_leaf};
+use sekimori_audit::log::{
+    Anchor, COSIGNED, Checkpoint, Leaf, LogKeys, Reader, Role, SigningKey, Writer, rotation_leaf,
+};
 use sekimori_audit::verify::{Options, Severity, verify};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -236,7 +238,12 @@ impl Subject {
                 let unattached = leaves.iter_mut().filter(|leaf| leaf.session.is_none());
                 unattached.zip(1..).for_each(|(leaf, number)| leaf.number = number);
             }),
-            "rolled back to a checkpoint of before" => std::fs::write(root.join("checkpoint"), &self.before).unwrap(),
+            "rolled back to a checkpoint of before" => {
+                std::fs::write(root.join("checkpoint"), &self.before).unwrap();
+                // Whoever does that leaves nothing newer beside it.
+                let cosigned = root.join(COSIGNED);
+                assert!(!cosigned.exists() || std::fs::remove_file(cosigned).is_ok());
+            }
             "the end is cut off and continued otherwise" => rewritten(&|leaves| {
                 let lost = leaves[self.earlier..].iter().filter_map(|leaf| leaf.session).collect::<HashSet<_>>();
                 leaves.truncate(self.earlier);
