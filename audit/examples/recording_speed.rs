@@ -135,14 +135,14 @@ fn record(folder: &Path) {
     let begun = Instant::now();
     for step in 0..steps {
         tap.from_device(Output::Stdout, &[Bytes::copy_from_slice(screens.next().unwrap())]).unwrap();
-        if step % 8 == 0 {
+        if step % 15 == 0 {
             let _more = sealing.go_on(&made.recipients, &mut press).unwrap();
         }
         thread::sleep((STEP * (step + 1)).saturating_sub(begun.elapsed()));
     }
     block_on(tap.close(None)).unwrap();
     block_on(recording.finish(end())).unwrap();
-    sealing.finish(&made.recipients, &mut press).unwrap();
+    while sealing.finish(&made.recipients, &mut press).unwrap() {}
     fs::write(folder.join("office"), made.office.to_text().as_bytes()).unwrap();
     fs::write(folder.join("tar"), sealed_path(recording.folder()).to_str().unwrap()).unwrap();
 }
@@ -151,7 +151,8 @@ fn finished(recording: &Recording, tap: &Tap, made: &keys::Made) -> PathBuf {
     block_on(tap.close(None)).unwrap();
     block_on(recording.finish(end())).unwrap();
     let mut sealing = Sealing::begin(recording).unwrap();
-    sealing.finish(&made.recipients, &mut Press::new().unwrap()).unwrap();
+    let mut press = Press::new().unwrap();
+    while sealing.finish(&made.recipients, &mut press).unwrap() {}
     sealed_path(recording.folder())
 }
 
