@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod error;
 pub mod event;
+pub mod hex;
 pub mod keys;
 pub mod ledger;
 pub mod log;

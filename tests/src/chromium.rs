@@ -5,6 +5,7 @@ use crate::process::{Input, run};
 use crate::{Codes, DemoPerson, Terminal};
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -49,9 +50,6 @@ pub fn busy(hospital: &Hospital) -> Result<Terminal> {
 /// # Errors
 /// Chromium or the npm packages are missing, or a page cannot be opened.
 pub fn look_at_the_console(hospital: &Hospital, shots: Option<&Path>) -> Result<Look> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let modules = here.join("../target/browser/node_modules").canonicalize();
-    let modules = modules.context("the browser's driver is missing: sh tests/setup.sh test")?;
     let works = hospital.gateway.act(&hospital.auditor, &["work", "list", "--vendor", crate::VENDOR])?;
     let of = |state: &str| -> Result<String> {
         let mut listed = works.as_array().into_iter().flatten();
@@ -103,10 +101,7 @@ pub fn look_at_the_console(hospital: &Hospital, shots: Option<&Path>) -> Result<
     ] });
     let plan =
         json!({ "url": hospital.gateway.demo.console.url, "shots": shots, "people": [nobody, vendor, hall, desk] });
-    let mut node = Command::new("node");
-    node.arg(here.join("browser/look.mjs")).arg(modules);
-    let output = run(&mut node, Input::Bytes(plan.to_string().into_bytes()), Duration::from_secs(220))?.success()?;
-    serde_json::from_slice(&output.stdout).context("the browser's report")
+    report("look.mjs", &plan, Duration::from_secs(220))
 }
 
 /// The administrator's pages and forms; some are filled in and sent first, as a third entry says (see `look.mjs`).
@@ -158,13 +153,7 @@ pub fn enrol_in_a_browser(link: &str, language: &str, passwords: [&str; 2], shot
     let plan = json!({
         "link": link, "weak": weak, "password": password, "language": language, "width": 390, "shots": shots,
     });
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let modules = here.join("../target/browser/node_modules").canonicalize();
-    let mut node = Command::new("node");
-    node.arg(here.join("browser/join.mjs"))
-        .arg(modules.context("the browser's driver is missing: sh tests/setup.sh test")?);
-    let output = run(&mut node, Input::Bytes(plan.to_string().into_bytes()), Duration::from_secs(120))?.success()?;
-    serde_json::from_slice(&output.stdout).context("the browser's report")
+    report("join.mjs", &plan, Duration::from_secs(120))
 }
 
 /// What came of each thing that was tried with a passkey.
@@ -197,12 +186,23 @@ pub fn passkeys_in_a_browser(
         "url": url, "id": who.id, "password": who.password, "codes": [who.codes.fresh()?, who.codes.fresh()?],
         "other": other, "language": language, "shots": shots,
     });
+    report("passkeys.mjs", &plan, Duration::from_secs(120))
+}
+
+/// `node` with a script that drives the browser.
+pub(crate) fn driver(script: &str) -> Result<Command> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let modules = here.join("../target/browser/node_modules").canonicalize();
     let mut node = Command::new("node");
-    node.arg(here.join("browser/passkeys.mjs"))
-        .arg(modules.context("the browser's driver is missing: sh tests/setup.sh test")?);
-    let output = run(&mut node, Input::Bytes(plan.to_string().into_bytes()), Duration::from_secs(120))?.success()?;
+    node.arg(here.join("browser").join(script));
+    node.arg(modules.context("the browser's driver is missing: sh tests/setup.sh test")?);
+    Ok(node)
+}
+
+/// What a script says of a plan.
+fn report<T: DeserializeOwned>(script: &str, plan: &Value, patience: Duration) -> Result<T> {
+    let plan = Input::Bytes(plan.to_string().into_bytes());
+    let output = run(&mut driver(script)?, plan, patience)?.success()?;
     serde_json::from_slice(&output.stdout).context("the browser's report")
 }
 

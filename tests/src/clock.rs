@@ -41,19 +41,26 @@ impl Clock {
         Ok(fs::rename(fresh, self.file())?)
     }
 
-    /// A hospital whose gateway lives by this clock.
+    /// A hospital whose gateway lives by this clock. Its timers run on: the wall clock alone is set.
     ///
     /// # Errors
     /// As [`Hospital::closed_in`].
     pub fn hospital(&self) -> Result<Hospital> {
+        self.hospital_with(&[("FAKETIME_DONT_FAKE_MONOTONIC", "1")])
+    }
+
+    /// A hospital whose gateway's timers live by this clock as well: set on by an hour, it does what was to come within it.
+    ///
+    /// # Errors
+    /// As [`Hospital::closed_in`].
+    pub fn hospital_with_its_timers(&self) -> Result<Hospital> {
+        self.hospital_with(&[])
+    }
+
+    fn hospital_with(&self, more: &[(&str, &str)]) -> Result<Hospital> {
         let (library, file) = (self.library.display().to_string(), self.file().display().to_string());
-        let environment = [
-            ("LD_PRELOAD", library.as_str()),
-            ("FAKETIME_TIMESTAMP_FILE", &file),
-            ("FAKETIME_NO_CACHE", "1"),
-            // Timers run on; the wall clock alone is set.
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-        ];
+        let own = [("LD_PRELOAD", library.as_str()), ("FAKETIME_TIMESTAMP_FILE", &file), ("FAKETIME_NO_CACHE", "1")];
+        let environment = [&own[..], more].concat();
         let folder = Some(self.folder.path());
         let surroundings = Surroundings { environment: &environment, folder, ..Surroundings::default() };
         Hospital::closed_in(surroundings, Database::Sqlite)

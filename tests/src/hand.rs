@@ -1,6 +1,7 @@
 //! Debian's Chromium in the hand of a test: pages that stay open, are typed into and looked at while other things happen.
 
 use crate::Codes;
+use crate::chromium::driver;
 use crate::gateway::DemoPerson;
 use crate::process::Running;
 use anyhow::{Context, Result, bail, ensure};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -52,12 +53,8 @@ impl Hand {
     /// # Errors
     /// Chromium or the npm packages are missing.
     pub fn start(url: &str) -> Result<Self> {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let modules = here.join("../target/browser/node_modules").canonicalize();
-        let modules = modules.context("the browser's driver is missing: sh tests/setup.sh test")?;
-        let mut node = Command::new("node");
-        node.arg(here.join("browser/hand.mjs")).arg(modules).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut node = node.spawn().context("node")?;
+        let mut node = driver("hand.mjs")?;
+        let mut node = node.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("node")?;
         let (orders, answers) = (node.stdin.take().context("no pipe")?, node.stdout.take().context("no pipe")?);
         let pipe = Pipe { orders, answers: BufReader::new(answers), _node: Running::new(node) };
         Ok(Self { url: url.to_owned(), pipe: Rc::new(RefCell::new(pipe)) })

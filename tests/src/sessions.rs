@@ -113,6 +113,19 @@ impl Hospital {
         self.gateway.act(&self.auditor, &["session", "show", &session.id])
     }
 
+    /// Waits until the log tells of so many events of a kind: what lies on the disk is told of a moment later.
+    ///
+    /// # Errors
+    /// They do not come in time.
+    pub fn await_events(&self, kind: &str, count: usize) -> Result<()> {
+        let end = Instant::now() + crate::PATIENCE;
+        while self.events(kind)?.len() < count {
+            anyhow::ensure!(Instant::now() < end, "there are no {count} events {kind}");
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
     /// The events of a kind (`session.open`), oldest first, as `log list --json` shows them.
     ///
     /// # Errors

@@ -75,6 +75,14 @@ fn a_backup_under_lock_outlives_who_holds_the_keys_and_becomes_a_gateway_again()
     ensure!(at(&drill, "/checked/backup/entries") == at(&made, "/entries"), "an older one was taken: {drill}");
     ensure!(at(&drill, "/checked/passed_over/0").to_string().contains("copied there"), "{drill}");
 
+    // Nor does what they put over the keys that lie with it, where none were kept elsewhere.
+    for keys in kept.versions_of("gate/taken/", "log.keys")? {
+        kept.store.act("put_object", &json!({ "Bucket": "keep", "Key": at(&keys, "/Key"), "Body": "garbage" }))?;
+        kept.store.act("delete_object", &json!({ "Bucket": "keep", "Key": at(&keys, "/Key") }))?;
+    }
+    let (code, drill) = kept.restore_by_its_own_keys(&hospital, &kept.office, &["--drill"])?;
+    ensure!(code == Some(0) && at(&drill, "/checked/backup/entries") == at(&made, "/entries"), "{drill}");
+
     // And the next backup goes there as before.
     kept.backup(&hospital, BUCKET)?;
     let (code, drill) = kept.restore(&hospital, &kept.office, &["--drill"])?;
@@ -221,10 +229,19 @@ impl Kept {
     }
 
     fn restore(&self, hospital: &Hospital, identity: &Path, more: &[&str]) -> Result<(Option<i32>, Value)> {
-        let text = |path: &Path| path.display().to_string();
-        let (identity, keys, passphrase) = (text(identity), text(&self.keys), hospital.gateway.passphrase_file());
+        let keys = self.keys.display().to_string();
+        self.restore_by_its_own_keys(hospital, identity, &[&["--keys", &keys], more].concat())
+    }
+
+    fn restore_by_its_own_keys(
+        &self,
+        hospital: &Hospital,
+        identity: &Path,
+        more: &[&str],
+    ) -> Result<(Option<i32>, Value)> {
+        let (identity, passphrase) = (identity.display().to_string(), hospital.gateway.passphrase_file());
         let mut restore: Command = hospital.gateway.prepared(&["--json", "--as", &hospital.administrator, "restore"]);
-        restore.args([BUCKET, "--identity", &identity, "--keys", &keys, "--passphrase-file", &passphrase]).args(more);
+        restore.args([BUCKET, "--identity", &identity, "--passphrase-file", &passphrase]).args(more);
         let said = run(&mut restore, Input::Nothing, PATIENCE)?;
         let value = serde_json::from_str(&said.text()).unwrap_or_else(|_| Value::String(said.stderr.clone()));
         Ok((said.code, value))

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use sekimori_tests::{Browser, Database, Hand, Hospital, Input, PATIENCE, Running, Session, Tab, Terminal, at, run};
 use std::io::Read;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// What xterm.js shows.
@@ -203,13 +203,8 @@ fn the_wall_shows_every_session_as_it_is_with_one_request() -> Result<()> {
 fn who_watches_says_something_pauses_resumes_and_cuts_and_both_sides_see_it() -> Result<()> {
     let hospital = Hospital::open(Database::Sqlite)?;
     let certificate = hospital.sign_in()?;
-    let control = format!("ControlPath={}", hospital.workstation.folder().join("shared").display());
-    let shared = |options: &[&str]| -> Result<Command> {
-        let mut ssh = hospital.workstation.prepared("ssh", &hospital.user(), hospital.carried(&certificate))?;
-        ssh.args(["-o", &control]).args(options);
-        Ok(ssh)
-    };
-    let mut terminal = Terminal::start(&shared(&["-M", "-tt", "gate"])?, 80, 24)?;
+    let shared = hospital.shared(&certificate, &hospital.user(), &[])?;
+    let mut terminal = Terminal::start(&shared.command(&["-tt"]), 80, 24)?;
     terminal.ask("echo RE''ADY\r", "READY")?;
     let session = hospital.await_session(|session| session.closed.is_none())?;
     let (gateway, approver, id) = (&hospital.gateway, hospital.approver.as_str(), session.id.as_str());
@@ -242,7 +237,7 @@ fn who_watches_says_something_pauses_resumes_and_cuts_and_both_sides_see_it() ->
     }
     // What is typed waits, and nothing new begins; what the gateway says comes through.
     terminal.type_in("echo HE''LD\r")?;
-    let refused = run(&mut shared(&["-T", "gate", "echo BEGUN"])?, Input::Nothing, PATIENCE)?;
+    let refused = run(shared.command(&["-T"]).arg("echo BEGUN"), Input::Nothing, PATIENCE)?;
     ensure!(refused.code == Some(77) && refused.stderr.contains("CHECKING first"), "{refused:?}");
     gateway.act(approver, &["session", "message", id, "SAID meanwhile"])?;
     let shown = terminal.screen.wait_after(mark, "SAID meanwhile", PATIENCE)?;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use sekimori_tests::{Database, Hospital, Input, PATIENCE, Running, Terminal, Transcript, at, run};
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 #[test]
@@ -19,26 +19,21 @@ fn a_device_that_takes_nothing_loses_the_channel_and_the_others_answer_meanwhile
 
     // One connection for all that follows.
     let certificate = hospital.sign_in()?;
-    let socket = hospital.workstation.folder().join("shared");
-    let control = format!("ControlPath={}", socket.display());
-    let shared = |options: &[&str]| -> Result<Command> {
-        let mut ssh = hospital.workstation.prepared("ssh", &hospital.user(), hospital.carried(&certificate))?;
-        ssh.args(["-o", &control]).args(options);
-        Ok(ssh)
-    };
-    let mut terminal = Terminal::start(&shared(&["-M", "-tt", "gate"])?, 80, 24)?;
+    let shared = hospital.shared(&certificate, &hospital.user(), &[])?;
+    let mut terminal = Terminal::start(&shared.command(&["-tt"]), 80, 24)?;
     terminal.ask("echo RE''ADY\r", "READY")?;
 
     let bulk = hospital.bulk_file("bulk", 64)?;
-    let mut upload = shared(&["-T", "gate", "sleep 600"])?;
-    let mut upload = upload.stdin(fs::File::open(bulk)?).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let mut upload = shared.command(&["-T"]);
+    let mut upload =
+        upload.arg("sleep 600").stdin(fs::File::open(bulk)?).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let said = Transcript::of(upload.stderr.take().context("no standard error")?);
     let mut upload = Running::new(upload);
     // The device's window and every queue on the way fill up; the neighbours answer all the same.
     for n in 0..20 {
         terminal.ask(&format!("echo A''{n}-\r"), &format!("A{n}-"))?;
     }
-    run(&mut shared(&["-T", "gate", "true"])?, Input::Nothing, PATIENCE)?.success().context("a third channel")?;
+    run(shared.command(&["-T"]).arg("true"), Input::Nothing, PATIENCE)?.success().context("a third channel")?;
     ensure!(!upload.has_ended()?, "the upload ended before its time");
 
     upload.end_within(Duration::from_secs(30)).context("a channel that stands still stays for ever")?;

@@ -42,6 +42,10 @@ fn a_log_that_was_damaged_or_lost_is_made_anew_from_the_events(database: Databas
     stage.is_not_served()?;
     let refused = stage.refused(&[], "nothing vouches for the newest events")?;
     ensure!(refused.contains("kept elsewhere with --anchor"), "{refused}");
+    // One of long ago vouches for no more than it covers.
+    let older = stage.older.clone();
+    let refused = stage.refused(&[&older], "it covers less than the start")?;
+    ensure!(refused.contains(&format!("the newest covers {}:", size_of(&older)?)), "{refused}");
     ensure!(!stage.log("checkpoint").exists(), "it was written all the same");
     let anchor = stage.anchor.clone();
     stage.is_rebuilt(&[&anchor])?;
@@ -57,8 +61,20 @@ fn a_log_that_was_damaged_or_lost_is_made_anew_from_the_events(database: Databas
     ensure!(stage.refused(&[&other], "not signed")?.contains("signed by none of this log's keys"));
     ensure!(stage.is_rebuilt(&[&anchor])?.is_none(), "there was nothing to keep");
 
+    // Where nothing newer is to be had, whoever rebuilds it says so, and the log does.
+    fs::rename(&stage.sealed.log, stage.sealed.log.with_file_name("elsewhere-2"))?;
+    let trusting = ["log", "rebuild", "--trust-database"];
+    let none = stage.hospital.gateway.refused(&stage.hospital.administrator, &trusting)?;
+    ensure!(none.contains("kept elsewhere with --anchor"), "without any checkpoint: {none}");
+    let path = older.display().to_string();
+    let args = [&trusting[..], &["--anchor", &path]].concat();
+    let made = stage.hospital.gateway.act(&stage.hospital.administrator, &args)?;
+    ensure!(at(&made, "/unproved_from") == size_of(&older)?, "{made}");
+
     // Each time was told of, and life goes on.
-    ensure!(stage.hospital.events("log.rebuilt")?.len() == 4);
+    let told = stage.hospital.events("log.rebuilt")?;
+    let unproved = told.iter().map(|event| at(event, "/detail/unproved_from").is_u64()).collect::<Vec<_>>();
+    ensure!(unproved == [false, false, false, false, true], "{told:?}");
     let again = stage.hospital.gateway.serve_again()?;
     stage.hospital.gateway.act(&stage.hospital.administrator, &ADD)?;
     stage.sealed.await_newest(&stage.hospital)?;
@@ -117,6 +133,8 @@ const ADD: [&str; 7] = ["person", "add", "later", "--name", "Later", "--role", "
 struct Stage {
     hospital: Hospital,
     sealed: SealedLog,
+    /// Checkpoints that were kept: one before the last start, and the newest.
+    older: PathBuf,
     anchor: PathBuf,
 }
 
@@ -125,12 +143,14 @@ impl Stage {
         let hospital = Hospital::open(database)?;
         let sealed = SealedLog::of(&hospital)?;
         hospital.gateway.act(&hospital.administrator, &["log", "rotate-key"])?;
+        sealed.await_newest(&hospital)?;
+        let older = sealed.keep("older")?;
         let certificate = hospital.sign_in()?;
         hospital.exec(&certificate, "true", Input::Nothing)?.success()?;
         let session = hospital.closed_session()?;
         hospital.sealed(&session.id)?;
         sealed.copy_keys()?;
-        Ok(Self { hospital, sealed, anchor: PathBuf::new() })
+        Ok(Self { hospital, sealed, older, anchor: PathBuf::new() })
     }
 
     /// The gateway starts once more, and so names the checkpoint that it stands on; then it is gone.
@@ -214,6 +234,11 @@ impl Stage {
         run(&mut command, Input::Nothing, PATIENCE)?.success()?;
         Ok(())
     }
+}
+
+/// The entries that a checkpoint covers: its second line (C2SP tlog-checkpoint).
+fn size_of(checkpoint: &Path) -> Result<u64> {
+    Ok(fs::read_to_string(checkpoint)?.lines().nth(1).context("no checkpoint")?.parse()?)
 }
 
 /// Every file below a folder, with its bytes.

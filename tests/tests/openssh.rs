@@ -14,21 +14,12 @@ const CHANNELS: usize = 40;
 #[test]
 fn one_connection_is_shared_by_many_commands_at_once() -> Result<()> {
     let (hospital, certificate) = stage()?;
-    let control = hospital.workstation.folder().join("control");
-    let shared = |arguments: &[&str]| -> Result<Command> {
-        let mut ssh = prepared(&hospital, &certificate)?;
-        ssh.arg("-o").arg(format!("ControlPath={}", control.display())).args(arguments);
-        Ok(ssh)
-    };
-    let master = shared(&["-M", "-N", "-v", "gate"])?.stdin(Stdio::null()).stderr(Stdio::piped()).spawn();
-    let mut master = master.context("ssh -M")?;
-    let log = master.stderr.take().map(Transcript::of).context("no standard error")?;
-    let _master = Running::new(master);
-    log.wait_for("Entering interactive session", PATIENCE)?;
+    let shared = hospital.shared(&certificate, &hospital.user(), &[])?;
 
     let mut children = Vec::new();
     for number in 0..CHANNELS {
-        let mut ssh = shared(&["gate", &format!("echo number {number}")])?;
+        let mut ssh = shared.command(&[]);
+        ssh.arg(format!("echo number {number}"));
         children.push(ssh.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?);
     }
     for (number, child) in children.into_iter().enumerate() {

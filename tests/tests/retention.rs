@@ -30,6 +30,7 @@ fn recordings_go_when_their_time_is_over_and_two_people_say_so(database: Databas
     let sessions = hospital.all_closed()?;
     let [third, held, first] = sessions.as_slice() else { anyhow::bail!("not three sessions: {sessions:?}") };
     let tars = [first, held, third].iter().map(|session| hospital.sealed(&session.id)).collect::<Result<Vec<_>>>()?;
+    hospital.await_events("recording.sealed", 3)?;
     let [first_tar, held_tar, third_tar] = tars.as_slice() else { anyhow::bail!("{tars:?}") };
     let later = Later { library: faketime()? };
 

@@ -14,6 +14,7 @@
 //! that says so, are the caller's.
 
 use crate::error::RecordingError;
+use crate::hex;
 use crate::log::leaf::{SEALED, SEGMENT};
 use crate::log::{COSIGNED, Checkpoint, EntryProof, Hash, Leaf, LogError, LogKeys, Reader, read};
 use crate::replay::{Exported, Source, check_sealed, export_below};
@@ -113,7 +114,7 @@ pub fn write(evidence: &Evidence<'_>, out: impl Write) -> Result<Exported, Bundl
         writing.text(&name("proof"), &proof.text())?;
         if leaf.kind != SEGMENT {
             writing.text(&name("json"), &told.body)?;
-            writing.text(&name("salt"), &told.salt.iter().map(|byte| format!("{byte:02x}")).collect::<String>())?;
+            writing.text(&name("salt"), &hex::encode(&told.salt))?;
         }
     }
     writing.recording(evidence.sealed)?;

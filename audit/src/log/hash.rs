@@ -1,6 +1,7 @@
 //! Hashes of the tree, as RFC 6962 section 2.1 has them: leaves and nodes can never be taken for each other.
 
 use super::base64;
+use crate::hex;
 use aws_lc_rs::digest::{Context, SHA256, digest};
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -29,21 +30,8 @@ impl Hash {
     /// The hash that 64 lowercase hexadecimal digits are.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
-        let mut bytes = [0; Self::SIZE];
-        if text.len() != 2 * Self::SIZE {
-            return None;
-        }
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            *byte = pair.iter().try_fold(0, |byte, digit| {
-                let value = match digit {
-                    b'0'..=b'9' => digit - b'0',
-                    b'a'..=b'f' => digit - b'a' + 10,
-                    _ => return None,
-                };
-                Some(byte << 4 | value)
-            })?;
-        }
-        Some(Self(bytes))
+        // Checked first, as above.
+        if text.len() == 2 * Self::SIZE { Self::from_bytes(&hex::decode(text)?) } else { None }
     }
 
     /// The 32 bytes.
@@ -55,7 +43,7 @@ impl Hash {
     /// 64 lowercase hexadecimal digits.
     #[must_use]
     pub fn hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(&self.0)
     }
 }
 

@@ -99,7 +99,7 @@ impl VerifierKey {
     }
 
     fn id_hex(&self) -> String {
-        self.id().iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::hex::encode(&self.id())
     }
 
     /// Checks what stands behind the identifier in a signature line. `None` if it was not made by this key.

@@ -17,9 +17,10 @@
 //!
 //! Intervals are differences of whole microseconds since the opening, so their sum never drifts.
 
-use super::member::{Folder, Member, hex};
+use super::member::{Folder, Member};
 use super::values::{ExitStatus, Terminal};
 use crate::error::RecordingError;
+use crate::hex;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::json;
@@ -112,7 +113,7 @@ impl Cast {
             self.text(at, whole);
         }
         if !tail.is_empty() {
-            self.event(at, "p", &hex(tail));
+            self.event(at, "p", &hex::encode(tail));
             self.pending = tail.to_vec();
         }
         self.flush()
@@ -123,7 +124,7 @@ impl Cast {
         if let Ok(text) = std::str::from_utf8(bytes) {
             self.event(at, "o", text);
         } else {
-            self.event(at, "b", &hex(bytes));
+            self.event(at, "b", &hex::encode(bytes));
             self.event(at, "o", &String::from_utf8_lossy(bytes));
         }
     }

@@ -9,9 +9,10 @@
 //! them kept all the same, one behind the other as they came ([`Transfer::unplaced`]).
 
 use super::journal::{Journal, JournalReader, Mark, REACH};
-use super::member::{Folder, create_folder, hex};
+use super::member::{Folder, create_folder};
 use super::values::{Direction, MemberEntry, Transfer};
 use crate::error::RecordingError;
+use crate::hex;
 use aws_lc_rs::digest::{Context, SHA256};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
@@ -84,7 +85,7 @@ impl Shelf {
         loop {
             let count = reader.read(&mut buffer).map_err(RecordingError::reading(journal.path()))?;
             if count == 0 {
-                return Ok((size, hex(hash.finish().as_ref())));
+                return Ok((size, hex::encode(hash.finish().as_ref())));
             }
             hash.update(buffer.get(..count).unwrap_or_default());
             size += count as u64;
@@ -198,7 +199,7 @@ impl Moving {
         let (kept_copy, sha256) = match (self.copy, self.hash) {
             (Some((name, journal)), hash) => {
                 let (size, sha256) = match hash {
-                    Some(hash) => (self.moved, hex(hash.finish().as_ref())),
+                    Some(hash) => (self.moved, hex::encode(hash.finish().as_ref())),
                     None => shelf.measure(&name, &journal)?,
                 };
                 shelf.unsynced.push(journal.path().to_owned());
@@ -206,7 +207,7 @@ impl Moving {
                 shelf.entries.push(MemberEntry { name: name.clone(), content, size, sha256: sha256.clone() });
                 (Some(name), sha256)
             }
-            (None, hash) => (None, hex(hash.unwrap_or_else(|| Context::new(&SHA256)).finish().as_ref())),
+            (None, hash) => (None, hex::encode(hash.unwrap_or_else(|| Context::new(&SHA256)).finish().as_ref())),
         };
         Ok(Transfer {
             channel: shelf.channel,

@@ -181,7 +181,7 @@ pub(super) fn opening(channel: u32, kind: ChannelKind, command: Option<String>, 
 pub(super) fn text_of(bytes: &[u8]) -> (String, Option<String>) {
     match std::str::from_utf8(bytes) {
         Ok(text) => (text.to_owned(), None),
-        Err(_) => (String::from_utf8_lossy(bytes).into_owned(), Some(super::member::hex(bytes))),
+        Err(_) => (String::from_utf8_lossy(bytes).into_owned(), Some(crate::hex::encode(bytes))),
     }
 }
 

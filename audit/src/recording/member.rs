@@ -7,6 +7,7 @@ use super::Durability;
 use super::journal::{Journal, KEY, Lengths, SUFFIX, SessionKey, journal_of, path_of};
 use super::values::{FORMAT_VERSION, MemberEntry};
 use crate::error::RecordingError;
+use crate::hex;
 use aws_lc_rs::digest::{Context, SHA256};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
@@ -93,7 +94,7 @@ impl Member {
 
     /// The line of the manifest for what was written so far.
     pub(super) fn entry(&self) -> MemberEntry {
-        let sha256 = hex(self.hash.clone().finish().as_ref());
+        let sha256 = hex::encode(self.hash.clone().finish().as_ref());
         MemberEntry { name: self.name.clone(), content: self.content.to_owned(), size: self.size, sha256 }
     }
 }
@@ -180,14 +181,4 @@ fn files_in(folder: &Path, prefix: &str) -> Result<Vec<Found>, RecordingError> {
         }
     }
     Ok(found)
-}
-
-/// Lowercase hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -42,6 +42,7 @@ mod values;
 mod working;
 
 pub use crate::error::RecordingError;
+use crate::hex;
 pub use journal::SessionKey;
 pub use lines::{Entry, Line, Request, Stream};
 pub use live::Activity;
@@ -62,7 +63,7 @@ use channel::Channel;
 use chrono::{DateTime, Utc};
 use journal::Lengths;
 use member::{Folder, create_folder, sync_folder};
-pub(crate) use member::{PARTIAL, hex, members_in};
+pub(crate) use member::{PARTIAL, members_in};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -441,7 +442,7 @@ impl Shared {
 }
 
 fn sha256_of(bytes: &[u8]) -> String {
-    hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref())
+    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref())
 }
 
 fn sync_folder_if_there(folder: &Path) -> Result<(), RecordingError> {

@@ -3,6 +3,7 @@
 use super::lines::LineReader;
 use super::source::Source;
 use crate::error::RecordingError;
+use crate::hex;
 use crate::recording::sealed::screen::Snapshot;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -262,8 +263,8 @@ fn happening(code: String, data: String) -> Result<Happening, String> {
     let wrong = |what: &str| format!("{data:?} is no {what}");
     Ok(match code.as_str() {
         "o" => Happening::Output(data),
-        "b" => Happening::Exact(unhex(&data).ok_or_else(|| wrong("hexadecimal"))?),
-        "p" => Happening::Pending(unhex(&data).ok_or_else(|| wrong("hexadecimal"))?),
+        "b" => Happening::Exact(hex::decode(&data).ok_or_else(|| wrong("hexadecimal"))?),
+        "p" => Happening::Pending(hex::decode(&data).ok_or_else(|| wrong("hexadecimal"))?),
         "g" => Happening::Notice(data),
         "k" => Happening::Typed(data.parse().map_err(|_| wrong("number"))?),
         "r" => {
@@ -276,11 +277,6 @@ fn happening(code: String, data: String) -> Result<Happening, String> {
         "c" => Happening::Closed(data),
         _ => Happening::Other(code, data),
     })
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-    pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 /// The opening time in the comment under the header of recordings of ours.

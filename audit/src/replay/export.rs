@@ -6,8 +6,9 @@
 use super::index::{open, read_manifest};
 use super::source::Source;
 use crate::error::RecordingError;
+use crate::hex;
 use crate::recording::sealed::{INDEX, read_index};
-use crate::recording::{MemberEntry, Place, hex};
+use crate::recording::{MemberEntry, Place};
 use aws_lc_rs::digest::{Context, SHA256};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -98,7 +99,7 @@ pub(crate) fn files_so_far(path: &Path, mut each: impl FnMut(&str, u64, &str)) -
         let Ok(name) = entry.path().map(|path| path.to_string_lossy().into_owned()) else { break };
         let mut hashed = Hashed { inner: &mut entry, hash: Context::new(&SHA256) };
         let Ok(size) = io::copy(&mut hashed, &mut io::sink()) else { break };
-        let sha256 = hex(hashed.hash.finish().as_ref());
+        let sha256 = hex::encode(hashed.hash.finish().as_ref());
         each(name.split_once('/').map_or(name.as_str(), |(_, name)| name), size, &sha256);
     }
     Ok(())
@@ -121,7 +122,7 @@ fn scan(path: &Path, out: impl Write, mut each: impl FnMut(&str, u64, &str)) -> 
         let at = entry.raw_file_position();
         let mut hashed = Hashed { inner: &mut entry, hash: Context::new(&SHA256) };
         let size = io::copy(&mut hashed, &mut io::sink()).map_err(reading())?;
-        let sha256 = hex(hashed.hash.finish().as_ref());
+        let sha256 = hex::encode(hashed.hash.finish().as_ref());
         each(name.split_once('/').map_or(name.as_str(), |(_, name)| name), size, &sha256);
         let as_expected = match expected.remove(&name) {
             Some(known) => (known.at, known.size, &known.sha256) == (at, size, &sha256),
@@ -189,7 +190,7 @@ impl<W: Write> Members<'_, W> {
         self.tar
             .append_data(&mut header, format!("{}/{name}", self.prefix), &mut hashed)
             .map_err(RecordingError::reading(&path))?;
-        let sha256 = hex(hashed.hash.finish().as_ref());
+        let sha256 = hex::encode(hashed.hash.finish().as_ref());
         if let Some(entry) = entry
             && entry.sha256 != sha256
         {

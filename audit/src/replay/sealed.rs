@@ -1,11 +1,12 @@
 //! Reads the members of a sealed recording, piece by piece; each is compared with the index before it is opened.
 
 use crate::error::RecordingError;
+use crate::hex;
 use crate::keys::Identities;
+use crate::recording::SessionKey;
 use crate::recording::journal::{JournalReader, KEY};
 use crate::recording::sealed::screen::Snapshot;
 use crate::recording::sealed::{Piece, Place, SealedIndex, SealedMember, piece_name, read_index};
-use crate::recording::{SessionKey, hex};
 use aws_lc_rs::digest::{SHA256, digest};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -84,7 +85,7 @@ impl Opened {
         }
         let mut bytes = vec![0; usize::try_from(place.size).unwrap_or(0)];
         self.file.read_exact_at(&mut bytes, place.at).map_err(RecordingError::storage("read", path))?;
-        let sha256 = hex(digest(&SHA256, &bytes).as_ref());
+        let sha256 = hex::encode(digest(&SHA256, &bytes).as_ref());
         if sha256 != place.sha256 {
             return Err(altered(format!("SHA-256 {sha256} instead of {}", place.sha256)));
         }

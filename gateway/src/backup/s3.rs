@@ -4,7 +4,7 @@
 mod sign;
 pub mod xml;
 
-pub use sign::{encoded, sha256};
+pub use sign::encoded;
 
 use crate::config;
 use crate::web;
@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use sekimori_audit::log::sha256;
 use sekimori_certs::read_private;
 use serde::Deserialize;
 use sign::{KeyPair, Signable};
@@ -202,7 +203,7 @@ impl Client {
     }
 
     fn request(&self, question: &Question<'_>) -> anyhow::Result<Request<Full<Bytes>>> {
-        let (at, body) = (Utc::now(), sha256(&question.body));
+        let (at, body) = (Utc::now(), sha256(&question.body).hex());
         let host = self.address.authority().map(|authority| authority.as_str()).unwrap_or_default();
         let given = question.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
         let mut headers: BTreeMap<String, String> = given.collect();

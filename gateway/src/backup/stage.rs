@@ -55,11 +55,17 @@ pub fn find(place: Place, kept: Option<&Path>) -> Result<Found, BackupError> {
     let own_keys = kept.is_none();
     let mut passed_over = Vec::new();
     for object in notes(&place)? {
-        let keys = match &kept {
-            Some(keys) => Ok(keys.clone()),
-            None => own_keys_of(&place, &object),
+        let candidates = match &kept {
+            Some(keys) => vec![keys.clone()],
+            None => own_keys_of(&place, &object)?,
         };
-        let found = keys.map_err(|fault| fault.to_string()).and_then(|keys| Ok((read(&place, &object, &keys)?, keys)));
+        let mut found = Err("its log's keys are not with it: name those that were kept, with --keys".to_owned());
+        for keys in candidates {
+            found = read(&place, &object, &keys).map(|manifest| (manifest, keys));
+            if found.is_ok() {
+                break;
+            }
+        }
         match found {
             Ok((manifest, keys)) => return Ok(Found { place, manifest, keys, own_keys, passed_over }),
             Err(why) => passed_over.push(format!("{}: {why}", place.called(&object.name))),
@@ -103,9 +109,13 @@ fn notes(place: &Place) -> Result<Vec<Object>, BackupError> {
     Ok(notes)
 }
 
-fn own_keys_of(place: &Place, note: &Object) -> Result<LogKeys, BackupError> {
+/// The keys that lie with a note, in every version that can be read, the newest first: what was put on top hides nothing.
+fn own_keys_of(place: &Place, note: &Object) -> Result<Vec<LogKeys>, BackupError> {
     let name = note.name.replace(NOTE, LOG_KEYS);
-    Ok(LogKeys::parse(&place.read(&name, None, LONGEST_NOTE)?)?)
+    let beside = place.list(note.name.strip_suffix(NOTE).unwrap_or_default())?;
+    let versions = beside.iter().filter(|object| object.name == name);
+    let read = |object: &Object| place.read(&object.name, object.version.as_deref(), LONGEST_NOTE);
+    Ok(versions.filter_map(|object| LogKeys::parse(&read(object).ok()?).ok()).collect())
 }
 
 /// Lays out the files of a backup below a folder.

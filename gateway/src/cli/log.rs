@@ -52,6 +52,9 @@ pub enum Command {
         /// A checkpoint that was kept elsewhere, a paper typed back, or a witness's folder
         #[arg(long, value_name = "FILE")]
         anchor: Vec<PathBuf>,
+        /// Take what lies behind the newest checkpoint at the database's word, where none is to be had that covers it
+        #[arg(long)]
+        trust_database: bool,
     },
     /// Say where the transparency log, the keys that verify it and the recordings are
     Where,
@@ -81,7 +84,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Compare => compare(context).await,
         Command::Checkpoint => checkpoint::run(context),
         Command::RotateKey => rotate_key(context).await,
-        Command::Rebuild { anchor } => rebuild::run(&anchor, context).await,
+        Command::Rebuild { anchor, trust_database } => rebuild::run(&anchor, trust_database, context).await,
         Command::Where => places(context),
     }
 }

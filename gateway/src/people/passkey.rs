@@ -11,6 +11,7 @@ mod tests;
 
 pub use cose::ALGORITHMS;
 use cose::Key;
+use sekimori_audit::hex;
 use sekimori_audit::log::{base64, sha256};
 use serde::Deserialize;
 use std::net::IpAddr;
@@ -226,7 +227,7 @@ impl Registration {
             return Err(PasskeyFault::Malformed);
         }
         let algorithm = key.algorithm();
-        Ok(Registered { id: hex(id), key: PublicKey { cose, counter: data.counter }, algorithm })
+        Ok(Registered { id: hex::encode(id), key: PublicKey { cose, counter: data.counter }, algorithm })
     }
 }
 
@@ -238,7 +239,7 @@ impl Assertion {
     pub fn parse(id: &str, client: &str, authenticator: &str, signature: &str) -> Result<Self, PasskeyFault> {
         let client_text = bytes(client, PART_BYTES)?;
         Ok(Self {
-            id: hex(&bytes(id, ID_BYTES)?),
+            id: hex::encode(&bytes(id, ID_BYTES)?),
             client: ClientData::parse(&client_text, "webauthn.get")?,
             client_text,
             authenticator: bytes(authenticator, PART_BYTES)?,
@@ -299,18 +300,10 @@ impl<'a> Data<'a> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Hexadecimal digits as bytes: at least one, at most `most`.
 fn bytes(text: &str, most: usize) -> Result<Vec<u8>, PasskeyFault> {
-    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
-    let digits = text.as_bytes();
-    if digits.is_empty() || digits.len() > most * 2 || !digits.len().is_multiple_of(2) {
+    if text.is_empty() || text.len() > most * 2 {
         return Err(PasskeyFault::Malformed);
     }
-    let pairs = digits.chunks_exact(2);
-    let read = pairs.map(|pair| pair.iter().try_fold(0_u8, |byte, one| Some(byte << 4 | digit(*one)?)));
-    read.collect::<Option<Vec<u8>>>().ok_or(PasskeyFault::Malformed)
+    hex::decode(text).ok_or(PasskeyFault::Malformed)
 }

@@ -1,6 +1,7 @@
 //! Random texts that somebody holds, and of which only a hash is kept.
 
 use super::PeopleError;
+use sekimori_audit::hex;
 use sekimori_audit::log::sha256;
 use zeroize::Zeroizing;
 
@@ -11,7 +12,7 @@ use zeroize::Zeroizing;
 pub fn random() -> Result<Zeroizing<String>, PeopleError> {
     let mut bytes = Zeroizing::new([0_u8; 32]);
     aws_lc_rs::rand::fill(bytes.as_mut_slice()).map_err(|_| PeopleError::System("give randomness"))?;
-    Ok(Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok(Zeroizing::new(hex::encode(&*bytes)))
 }
 
 /// The SHA-256 of a token for a purpose, in hexadecimal: what is stored, and what forms carry, give the token away to

@@ -17,6 +17,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use sekimori_audit::event::Event;
 use sekimori_audit::log::note::LONGEST;
+use sekimori_audit::log::tile::WIDTH;
 use sekimori_audit::log::{Anchor, COSIGNED, Checkpoint, Reader, Resource, VerifierKey, put_durably};
 use sekimori_certs::log_key::LogKey;
 use serde::Serialize;
@@ -30,8 +31,6 @@ use std::path::{Path, PathBuf};
 const UNFINISHED: &str = "log.rebuilding";
 /// How the folders begin, beside the log's own, that it took the place of.
 const BEFORE: &str = "log.before";
-/// Entries of the log in one of its files (C2SP tlog-tiles).
-const BUNDLE: u64 = 256;
 
 /// A state of the log that is known of, and from where.
 #[derive(Debug, Clone, Serialize)]
@@ -53,18 +52,27 @@ pub struct Rebuilt {
     pub checkpoint: Checkpoint,
     /// What it was compared with, and agrees with.
     pub agrees_with: Vec<Known>,
+    /// Entries from here on up to the newest start or beat were taken at the database's word.
+    pub unproved_from: Option<u64>,
     /// Files that were left, and by their signatures are no checkpoints of this log.
     pub unusable: Vec<String>,
     /// Where the folder is that was there before, if one was.
     pub kept: Option<PathBuf>,
 }
 
-/// Writes the log anew and puts it in its place; `event` tells of it.
+/// Writes the log anew and puts it in its place; `event` tells of it. Where `trusts` says so, what no signed checkpoint
+/// covers is taken at the database's word, and that is told of.
 ///
 /// # Errors
-/// A gateway serves; a key is missing; nothing is known to compare with; the database holds fewer events than were sealed,
-/// or others. Then nothing was changed.
-pub async fn rebuild(config: &Config, store: &Store, anchors: &[Anchor], event: Event) -> anyhow::Result<Rebuilt> {
+/// A gateway serves; a key is missing; nothing is known to compare with, or nothing that covers what the log held; the
+/// database holds fewer events than were sealed, or others. Then nothing was changed.
+pub async fn rebuild(
+    config: &Config,
+    store: &Store,
+    anchors: &[Anchor],
+    trusts: bool,
+    event: Event,
+) -> anyhow::Result<Rebuilt> {
     let _serving = serve::lock(config)?;
     let (log, data) = (config.log_dir(), config.data_dir());
     let owner = fs::metadata(&data).with_context(|| format!("cannot look at {}", data.display()))?.uid();
@@ -82,13 +90,16 @@ pub async fn rebuild(config: &Config, store: &Store, anchors: &[Anchor], event: 
     let origin = keys.first().map_or("", VerifierKey::name);
     let told = sealer::known(store, origin).await?;
     let reach = known.iter().map(|known| known.checkpoint.size).max();
+    let unproved_from = reach.filter(|reach| *reach < told.size);
     ensure!(
-        !anchors.is_empty() || reach.is_some_and(|reach| reach >= told.size),
-        "no signed checkpoint that is left in {}, or of a witness, covers the {} entries that the log is known to have held: \
-         give one that was kept elsewhere with --anchor (of a backup, a reader, a witness, or the paper); the database alone \
-         proves nothing",
+        reach.is_some_and(|reach| reach >= told.size || trusts),
+        "no signed checkpoint that is left in {}, of a witness, or given covers the {} entries that the log is known to have \
+         held; the newest covers {}: give a newer one that was kept elsewhere with --anchor (of a backup, a reader, a \
+         witness, or the paper). The database alone proves nothing; where there is no newer one, --trust-database takes what \
+         is behind it at its word, which the log then tells of",
         log.display(),
-        told.size
+        told.size,
+        reach.unwrap_or_default()
     );
     if told.size > 0 {
         known.push(Known { from: "the database's newest start or beat".to_owned(), checkpoint: told, note: None });
@@ -105,7 +116,7 @@ pub async fn rebuild(config: &Config, store: &Store, anchors: &[Anchor], event: 
 
     let fresh = beside(&data, UNFINISHED);
     remove_unfinished(&data)?;
-    let written = write(config, store, &fresh, &known, event).await;
+    let written = write(config, store, &fresh, &known, unproved_from, event).await;
     let checkpoint = match written {
         Ok(checkpoint) => checkpoint,
         Err(fault) => {
@@ -115,7 +126,7 @@ pub async fn rebuild(config: &Config, store: &Store, anchors: &[Anchor], event: 
     };
     let kept = put_in_place(&fresh, &log, &beside(&data, BEFORE))
         .with_context(|| format!("cannot put {} in the place of {}", fresh.display(), log.display()))?;
-    Ok(Rebuilt { checkpoint, agrees_with: known, unusable, kept })
+    Ok(Rebuilt { checkpoint, agrees_with: known, unproved_from, unusable, kept })
 }
 
 /// Writes the log into a folder of its own, compares it, and tells of it; seals that too.
@@ -124,6 +135,7 @@ async fn write(
     store: &Store,
     fresh: &Path,
     known: &[Known],
+    unproved_from: Option<u64>,
     event: Event,
 ) -> anyhow::Result<Checkpoint> {
     let mut sealer = Sealer::anew(config, fresh.to_owned()).await?;
@@ -135,7 +147,8 @@ async fn write(
         put_durably(fresh, COSIGNED, note)?;
     }
     let against = known.iter().map(|known| json!({ "from": known.from, "size": known.checkpoint.size }));
-    let detail = json!({ "log": sealer.checkpoint(), "agrees_with": against.collect::<Vec<_>>() });
+    let against = against.collect::<Vec<_>>();
+    let detail = json!({ "log": sealer.checkpoint(), "agrees_with": against, "unproved_from": unproved_from });
     store.record(Event { detail, ..event }).await?;
     while sealer.seal(store, &progress).await? {}
     Ok(sealer.checkpoint())
@@ -223,10 +236,10 @@ fn agrees(fresh: &Path, damaged: &Path, known: &[Known]) -> anyhow::Result<()> {
 /// The number of the first event behind `from` whose entry in what is left of the old folder is another.
 fn first_difference(reader: &Reader, damaged: &Path, from: u64, until: u64) -> Option<u64> {
     let old = Reader::open(damaged).ok()?;
-    (from / BUNDLE..until.div_ceil(BUNDLE)).find_map(|bundle| {
+    (from / WIDTH..until.div_ceil(WIDTH)).find_map(|bundle| {
         let (was, is) = (old.entries(bundle).ok()?, reader.entries(bundle).ok()?);
         let at = was.iter().zip(&is).position(|(was, is)| was != is)?;
-        Some(bundle * BUNDLE + u64::try_from(at).ok()? + 1)
+        Some(bundle * WIDTH + u64::try_from(at).ok()? + 1)
     })
 }
 

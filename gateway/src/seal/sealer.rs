@@ -36,8 +36,6 @@ pub struct Sealer {
     /// The newest checkpoint that is known of: a folder that fell behind it, or is gone, is not continued.
     known: Checkpoint,
     leaves: Leaves,
-    /// Whether the auditor's file of keys follows; while an old log is written anew it is ahead.
-    hands_over: bool,
 }
 
 impl Sealer {
@@ -52,7 +50,7 @@ impl Sealer {
         let known = known(store, &name).await?;
         let (config, folder) = (config.clone(), config.log_dir());
         let leaves = Leaves::of(&known.origin);
-        let mut sealer = Self { config, folder, writer: None, keys, known, leaves, hands_over: true };
+        let mut sealer = Self { config, folder, writer: None, keys, known, leaves };
         let writer = sealer.reopened().await?;
         sealer.known = writer.checkpoint();
         let sealed = i64::try_from(writer.size()).context("the log is longer than any database")?;
@@ -85,7 +83,7 @@ impl Sealer {
         // The others sign once their turn has come.
         let writer = blocking(move || Writer::open(&place, vec![signing], None)).await?;
         let (config, leaves) = (config.clone(), Leaves::of(&known.origin));
-        Ok(Self { config, folder, writer: Some(writer), keys, known, leaves, hands_over: false })
+        Ok(Self { config, folder, writer: Some(writer), keys, known, leaves })
     }
 
     /// The checkpoint over all that was sealed.
@@ -174,7 +172,8 @@ impl Sealer {
 
     /// Lists the keys up to the one in force for the auditor.
     fn hand_over(&self, writer: &Writer) -> anyhow::Result<()> {
-        if !self.hands_over {
+        // While an old log is written anew elsewhere, the auditor's file is ahead of it.
+        if self.folder != self.config.log_dir() {
             return Ok(());
         }
         let in_force = |key| keys::signing(key).is_ok_and(|key| key.verifier() == writer.key().verifier());

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use sekimori_audit::event::{Actor, Event, Kind};
+use sekimori_audit::hex;
 use sekimori_audit::log::witness::{Witnessed, read_answer, request};
 use sekimori_audit::log::{COSIGNED, Checkpoint, Note, Reader, Signed, VerifierKey, put_durably};
 use serde_json::json;
@@ -196,7 +197,7 @@ pub const FOLDER: &str = "witnesses";
 /// The configured key is none.
 pub fn file_name(witness: &Witness) -> anyhow::Result<String> {
     let key = VerifierKey::parse(&witness.key).context("log.witnesses")?;
-    Ok(format!("{}.checkpoint", key.id().iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+    Ok(format!("{}.checkpoint", hex::encode(&key.id())))
 }
 
 /// What a witness cosigned last, if that is there and is its own.

@@ -7,6 +7,7 @@
 use super::Session;
 use crate::gate::Gate;
 use crate::store::{Pause, StoreError};
+use futures_util::future::join_all;
 use sekimori_audit::event::Event;
 use sekimori_policy::facts::Language;
 use std::sync::Arc;
@@ -37,11 +38,9 @@ impl Session {
 
     /// Shows a line of the gateway's own on every terminal; streams are left alone.
     pub(super) async fn tell(&self, text: &str) {
-        for (screen, tap) in self.screens() {
-            if screen.terminal {
-                screen.tell(&tap, text).await;
-            }
-        }
+        let terminals = self.screens().into_iter().filter(|(screen, _)| screen.terminal);
+        // At once: one that is not read keeps the words from no other.
+        join_all(terminals.map(|(screen, tap)| async move { screen.tell(&tap, text).await })).await;
     }
 }
 

@@ -1,7 +1,8 @@
 //! The tar of a sealed recording: appended to while it is made, its index found from its end.
 
-use super::{INDEX, KEY, Piece, Place, SEALED_VERSION, SealedIndex, SealedMember, Stored, hex, piece_name};
+use super::{INDEX, KEY, Piece, Place, SEALED_VERSION, SealedIndex, SealedMember, Stored, piece_name};
 use crate::error::RecordingError;
+use crate::hex;
 use crate::recording::member::sync_folder;
 use aws_lc_rs::digest::{Context, SHA256, digest};
 use rustix::fs::{Advice, fadvise};
@@ -199,7 +200,7 @@ impl Container {
             hash.update(part);
             (at, left) = (at + most as u64, left - most as u64);
         }
-        if hex(hash.finish().as_ref()) != place.sha256 {
+        if hex::encode(hash.finish().as_ref()) != place.sha256 {
             let reason = format!("the disk gives other bytes back for {name} than were sealed; its folder stays");
             return Err(self.damaged(reason));
         }
@@ -243,7 +244,7 @@ impl Place {
 
 /// Of bytes that are about to be appended.
 fn place_of(bytes: &[u8]) -> Place {
-    Place { at: 0, size: bytes.len() as u64, sha256: hex(digest(&SHA256, bytes).as_ref()) }
+    Place { at: 0, size: bytes.len() as u64, sha256: hex::encode(digest(&SHA256, bytes).as_ref()) }
 }
 
 /// Finds and reads the index of a sealed recording: it is the last member, so that the end of the file and the index

@@ -32,7 +32,6 @@ mod sealing;
 pub(crate) mod words;
 
 use super::journal::KEY;
-use super::member::hex;
 use crate::error::RecordingError;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

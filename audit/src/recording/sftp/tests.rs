@@ -157,7 +157,7 @@ fn an_upload_out_of_order_is_put_together() {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    crate::recording::hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref())
+    crate::hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref())
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! AWS Signature Version 4 in the headers of a request, as every S3-compatible store demands it (AWS, "Signature Calculations
 //! for the Authorization Header: Transferring Payload in a Single Chunk"). The body is signed by its hash.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
 use chrono::{DateTime, Utc};
+use sekimori_audit::hex;
+use sekimori_audit::log::sha256;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use zeroize::Zeroizing;
@@ -43,13 +44,13 @@ impl Signable<'_> {
         canonical += &format!("\n{names}\n{}", self.body);
         let day = at.format("%Y%m%d").to_string();
         let scope = format!("{day}/{region}/s3/aws4_request");
-        let text = format!("AWS4-HMAC-SHA256\n{}\n{scope}\n{}", timestamp(at), sha256(canonical.as_bytes()));
+        let text = format!("AWS4-HMAC-SHA256\n{}\n{scope}\n{}", timestamp(at), sha256(canonical.as_bytes()).hex());
         let secret = Zeroizing::new(format!("AWS4{}", keys.secret_key.as_str()));
         let mut key = Zeroizing::new(secret.as_bytes().to_vec());
         for part in [&day, region, "s3", "aws4_request"] {
             key = Zeroizing::new(mac(&key, part).as_ref().to_vec());
         }
-        let signature = hex(mac(&key, &text).as_ref());
+        let signature = hex::encode(mac(&key, &text).as_ref());
         format!("AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}", keys.access_key)
     }
 }
@@ -85,21 +86,8 @@ pub fn encoded(text: &str, is_path: bool) -> String {
     encoded
 }
 
-/// The SHA-256 of bytes, in hexadecimal.
-#[must_use]
-pub fn sha256(bytes: &[u8]) -> String {
-    hex(digest(&SHA256, bytes).as_ref())
-}
-
 fn mac(key: &[u8], text: &str) -> hmac::Tag {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]
@@ -124,7 +112,7 @@ mod tests {
     /// The examples that AWS publishes with the algorithm.
     #[test]
     fn it_is_the_signature_that_aws_publishes() {
-        let empty = sha256(b"");
+        let empty = sha256(b"").hex();
         let found = signature("GET", "/test.txt", &[], &[("range", "bytes=0-9")], &empty);
         assert_eq!(found, "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41");
         let found = signature("GET", "/", &[("max-keys", "2"), ("prefix", "J")], &[], &empty);
@@ -133,7 +121,7 @@ mod tests {
         assert_eq!(found, "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543");
         let headers = [("date", "Fri, 24 May 2013 00:00:00 GMT"), ("x-amz-storage-class", "REDUCED_REDUNDANCY")];
         let found =
-            signature("PUT", &encoded("/test$file.text", true), &[], &headers, &sha256(b"Welcome to Amazon S3."));
+            signature("PUT", &encoded("/test$file.text", true), &[], &headers, &sha256(b"Welcome to Amazon S3.").hex());
         assert_eq!(found, "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd");
     }
 }

@@ -11,7 +11,7 @@ use sekimori_policy::authority::Act;
 use std::path::PathBuf;
 
 /// Rebuilds it, and says with what it agrees.
-pub(super) async fn run(paths: &[PathBuf], context: &Context) -> Result<(), CliError> {
+pub(super) async fn run(paths: &[PathBuf], trusts: bool, context: &Context) -> Result<(), CliError> {
     let (_, actor) = context.authority(Act::RunService).await?;
     let mut anchors = Vec::new();
     if !paths.is_empty() {
@@ -21,18 +21,21 @@ pub(super) async fn run(paths: &[PathBuf], context: &Context) -> Result<(), CliE
         }
     }
     let event = context.event(Kind::LogRebuilt, &actor, serde_json::Value::Null);
-    let rebuilt = seal::rebuild(&context.config, context.store().await?, &anchors, event).await?;
+    let rebuilt = seal::rebuild(&context.config, context.store().await?, &anchors, trusts, event).await?;
     output::one(context, &rebuilt, || told(&rebuilt))
 }
 
 fn told(rebuilt: &Rebuilt) -> String {
-    let Rebuilt { checkpoint, agrees_with, unusable, kept } = rebuilt;
+    let Rebuilt { checkpoint, agrees_with, unproved_from, unusable, kept } = rebuilt;
     let mut lines = vec![format!(
         "再構築済み / rebuilt: {} entries, root {}; the next start of the gateway goes on from there",
         checkpoint.size, checkpoint.root
     )];
     for known in agrees_with {
         lines.push(format!("agrees      {} entries, by {}", known.checkpoint.size, output::visible(&known.from)));
+    }
+    if let Some(from) = unproved_from {
+        lines.push(format!("unproved    entries from {from} on are the database's word, and no checkpoint's"));
     }
     lines.extend(unusable.iter().map(|file| format!("unsigned    {}", output::visible(file))));
     lines.extend(kept.iter().map(|folder| format!("kept        {}", folder.display())));
