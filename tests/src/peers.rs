@@ -7,9 +7,11 @@ use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -72,12 +74,27 @@ impl Silent {
     }
 }
 
-/// A loopback port that was free a moment ago.
+/// Below the ports that Linux gives to connections and listeners that ask for none of their own.
+const PORTS: Range<u32> = 10_000..32_000;
+/// Ports that a test looks at before it comes to those of the next process.
+const OF_A_TEST: u32 = 64;
+
+/// A loopback port that was free a moment ago. No connection of another test takes it meanwhile, and those that look for
+/// one at the same time look elsewhere.
 ///
 /// # Errors
 /// None is free.
 pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let count = PORTS.end - PORTS.start;
+    for _ in 0..count {
+        let number = std::process::id().wrapping_mul(OF_A_TEST).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(PORTS.start + number % count)?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port of {PORTS:?} is free")
 }
 
 /// The system user the tests run as: the one account of the sshd.
