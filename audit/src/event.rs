@@ -155,6 +155,10 @@ kinds! {
     SessionPaused = "session.paused",
     /// A session that was paused goes on.
     SessionResumed = "session.resumed",
+    /// Somebody of the hospital attends a session that is to be attended: its person goes on.
+    SessionAttended = "session.attended",
+    /// Somebody no longer attends it; `detail.held`: nobody does, and what its person sends is held.
+    SessionUnattended = "session.unattended",
     /// A session ended, with the reason.
     SessionClose = "session.close",
     /// A recording was replayed, watched, exported.

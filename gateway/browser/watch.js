@@ -8,6 +8,7 @@ const said = document.getElementById("said");
 const doing = document.getElementById("doing");
 const choice = document.getElementById("choice");
 const paused = document.getElementById("paused");
+const attendance = document.getElementById("attendance");
 
 const term = new Terminal({
   disableStdin: true,
@@ -62,6 +63,8 @@ async function show(told) {
     doing.hidden = told.state.doing.length === 0;
     terminals(told.state);
     pauses(told.state.paused);
+    attendance.textContent = told.state.attendance;
+    attendance.hidden = told.state.attendance === null;
   } else if (told.end !== undefined) {
     say(told.end, true);
   }

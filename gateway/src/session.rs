@@ -4,7 +4,7 @@
 //! one gave, so that a skipped step does not compile; [`crate::ssh::equipment::dial`] wants the permit and the
 //! recording. From then on a supervisor ([`supervise`]) lives beside the session: it warns, and it cuts, out of band.
 
-mod attended;
+pub mod attended;
 pub mod backlog;
 mod end;
 mod forward;
@@ -24,7 +24,8 @@ pub use forward::forward;
 pub use telnet::telnet;
 
 use crate::gate::Gate;
-use crate::store::{Counts, Opening, Pause, StoreError};
+use crate::store::{Counts, Opening, StoreError};
+use attended::Held;
 use backlog::Cuttable;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -158,7 +159,9 @@ pub struct Session {
     sockets: Mutex<Vec<Weak<Cuttable>>>,
     tasks: TaskTracker,
     last_active: AtomicI64,
-    pause: watch::Sender<Option<Pause>>,
+    held: watch::Sender<Held>,
+    /// How many attend it.
+    attending: Mutex<usize>,
     /// The number of the last event whose words were shown.
     told: AtomicI64,
 }
@@ -194,6 +197,7 @@ pub async fn open(
         }
     };
     let (id, recording) = begin(gate, caller, &permit, &facts, now).await?;
+    let unattended = permit.attendance();
     let session = Arc::new(Session {
         id,
         caller: caller.clone(),
@@ -214,7 +218,8 @@ pub async fn open(
         sockets: Mutex::default(),
         tasks: TaskTracker::new(),
         last_active: AtomicI64::new(now.timestamp()),
-        pause: watch::Sender::new(None),
+        held: watch::Sender::new(Held { pause: None, unattended }),
+        attending: Mutex::new(0),
         told: AtomicI64::new(0),
     });
     gate.live.insert(&session);
@@ -462,7 +467,8 @@ impl Session {
     /// Lets the supervisor's notices appear here for as long as the screen lives.
     pub fn show_notices_on(&self, screen: &Arc<Screen>, tap: &Tap) {
         let mut screens = self.screens.lock().unwrap_or_else(PoisonError::into_inner);
-        screens.retain(|(screen, _)| screen.strong_count() > 0);
+        // Once on each, and on none that is gone.
+        screens.retain(|(one, _)| one.upgrade().is_some_and(|one| !Arc::ptr_eq(&one, screen)));
         screens.push((Arc::downgrade(screen), tap.clone()));
     }
 

@@ -11,7 +11,7 @@ use sekimori_policy::facts::{Channel, Person};
 use sekimori_policy::id::{DeviceId, InvalidId, PersonId, VendorId, WorkId};
 use sekimori_policy::window::Window;
 use sekimori_policy::work::{By, Request, Transition, Work};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Why an act was not done. Nothing was changed.
@@ -82,7 +82,10 @@ pub async fn apply(
     by: &Person,
     event: Event,
 ) -> Result<Work, WorkFault> {
-    let event = told(before, event, transition.code(), by);
+    let mut event = told(before, event, transition.code(), by);
+    if let (Transition::Approve { attendance }, Value::Object(detail)) = (&transition, &mut event.detail) {
+        detail.insert("attendance".into(), Value::Bool(*attendance));
+    }
     let after = before.apply(transition, By::Person(by), Utc::now())?;
     store.update_work(before, &after, event).await?;
     Ok(after)

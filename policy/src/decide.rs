@@ -36,6 +36,7 @@ pub struct Permit {
     until: DateTime<Utc>,
     until_because: Limit,
     awaiting_retrospective_approval: bool,
+    attendance: bool,
 }
 
 /// Why access is denied.
@@ -98,6 +99,7 @@ pub fn decide(facts: &Facts, now: DateTime<Utc>) -> Decision {
         until,
         until_because,
         awaiting_retrospective_approval: work.work.awaiting_retrospective_approval().is_some(),
+        attendance: work.work.is_to_be_attended(),
     })
 }
 
@@ -216,6 +218,12 @@ impl Permit {
     #[must_use]
     pub fn awaiting_retrospective_approval(&self) -> bool {
         self.awaiting_retrospective_approval
+    }
+
+    /// Whether it holds only while somebody of the hospital attends (立会い).
+    #[must_use]
+    pub fn attendance(&self) -> bool {
+        self.attendance
     }
 }
 

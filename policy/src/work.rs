@@ -64,6 +64,9 @@ pub enum Stage {
         after: Option<EmergencyAccess>,
         /// An occurrence whose end was moved.
         extension: Option<Period>,
+        /// Whether on the condition that somebody of the hospital attends.
+        #[serde(default)]
+        attendance: bool,
     },
     /// Open before its approval (緊急接続).
     Emergency {
@@ -236,6 +239,13 @@ impl Work {
             Stage::CutOff { awaiting, .. } => awaiting.as_ref(),
             _ => None,
         }
+    }
+
+    /// Whether somebody of the hospital has to attend (立会い): the request asked for it, or it was approved on that
+    /// condition.
+    #[must_use]
+    pub fn is_to_be_attended(&self) -> bool {
+        self.request.attendance || matches!(self.stage, Stage::Approved { attendance: true, .. })
     }
 
     /// The occurrence of the window that contains `now`, with its end where an extension moved it.

@@ -88,7 +88,7 @@ pub fn requested(id: &str, request: Request) -> Work {
 }
 
 pub fn approved(id: &str, request: Request) -> Work {
-    after(&requested(id, request), Transition::Approve, &approver(), at("2026-11-02 09:00"))
+    after(&requested(id, request), Transition::Approve { attendance: false }, &approver(), at("2026-11-02 09:00"))
 }
 
 /// Emergency access opened at 21:30 with its approval due at `deadline`.

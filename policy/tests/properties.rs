@@ -257,7 +257,8 @@ fn transition(now: DateTime<Utc>) -> Vec<Transition> {
         Transition::Submit,
         Transition::Edit(Box::new(Request { persons, ..request(week.unwrap()) })),
         Transition::Withdraw,
-        Transition::Approve,
+        Transition::Approve { attendance: false },
+        Transition::Approve { attendance: true },
         Transition::Reject { reason: words() },
         Transition::Extend { until: now + TimeDelta::hours(5) },
         Transition::OpenEmergency { reason: words(), deadline: now + TimeDelta::hours(5) },
@@ -281,7 +282,7 @@ fn check_step(before: &Work, after: &Work, step: &Transition, by: &Person, now: 
             assert_eq!(after.version(), before.version() + 1);
             assert!(after.authors().contains(&by.id));
         }
-        Transition::Approve | Transition::Extend { .. } | Transition::ApproveRetrospectively => {
+        Transition::Approve { .. } | Transition::Extend { .. } | Transition::ApproveRetrospectively => {
             assert!(!before.authors().contains(&by.id), "requester is never approver");
             assert!(by.vendor.is_none());
         }
@@ -305,7 +306,7 @@ proptest! {
 
     #[test]
     fn invariant_04_and_05_hold_on_every_walk_through_a_works_life(
-        steps in prop::collection::vec((0..15_usize, 0..6_usize, 0..90_i64), 1..60),
+        steps in prop::collection::vec((0..16_usize, 0..6_usize, 0..90_i64), 1..60),
     ) {
         let people = everybody();
         let mut work = draft("w1", request(night()));

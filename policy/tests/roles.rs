@@ -66,7 +66,8 @@ fn invariant_04_requester_is_never_approver() {
     let sato = every_role("sato");
     let by_sato = Work::draft(parsed("w1"), parsed("acme"), request(night()), &sato, at("2026-11-01 09:00")).unwrap();
     let submitted = after(&by_sato, Transition::Submit, &engineer("eng1"), at("2026-11-01 10:00"));
-    let approving = submitted.apply(Transition::Approve, By::Person(&sato), at("2026-11-02 09:00"));
+    let approving =
+        submitted.apply(Transition::Approve { attendance: false }, By::Person(&sato), at("2026-11-02 09:00"));
     assert!(matches!(approving, Err(PolicyError::Refused(Refusal::OwnRequest { .. }))), "{approving:?}");
     assert_eq!(code(may_consent(&sato, Act::ApproveWork, &submitted)), "own-request");
     assert_eq!(code(may_consent(&approver_other(), Act::ApproveWork, &submitted)), "allowed");

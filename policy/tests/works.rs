@@ -32,7 +32,7 @@ fn from_draft_to_review() {
     assert_eq!(state(&work, "2026-11-01 09:00"), State::Draft);
     let work = after(&work, Transition::Submit, &eng1, at("2026-11-01 09:00"));
     assert_eq!(state(&work, "2026-11-01 09:00"), State::Requested);
-    let work = after(&work, Transition::Approve, &approver(), at("2026-11-02 09:00"));
+    let work = after(&work, Transition::Approve { attendance: false }, &approver(), at("2026-11-02 09:00"));
     assert_eq!(state(&work, "2026-11-02 09:00"), State::Approved);
     assert_eq!(state(&work, "2026-11-24 22:00"), State::Open);
     assert_eq!(state(&work, "2026-11-25 02:00"), State::Expired);
@@ -188,7 +188,7 @@ fn what_was_cut_off_is_still_reported_and_reviewed() {
     let work = after(&begun(), cut, &safety_manager(), at("2026-11-24 23:00"));
     assert_eq!(state(&work, "2026-11-24 23:00"), State::CutOff);
     wrong_state(&work, Transition::Begin, By::Person(&engineer("eng1")), at("2026-11-24 23:01"));
-    wrong_state(&work, Transition::Approve, By::Person(&approver()), at("2026-11-24 23:01"));
+    wrong_state(&work, Transition::Approve { attendance: false }, By::Person(&approver()), at("2026-11-24 23:01"));
     assert!(work.unreviewed_past_deadline(at("2026-12-01 23:00")));
     let work = after(&work, report(), &engineer("eng1"), at("2026-11-25 09:00"));
     let work = after(&work, confirm(), &approver(), at("2026-11-26 09:00"));
@@ -199,7 +199,8 @@ fn what_was_cut_off_is_still_reported_and_reviewed() {
 fn the_gateway_only_notes_the_end() {
     let ended = begun().apply(Transition::End, By::Gateway, at("2026-11-25 05:00")).unwrap();
     assert_eq!(ended.rounds()[0].ended_at(midnight()), Some(at("2026-11-25 02:00")));
-    let refused = requested("w1", request(night())).apply(Transition::Approve, By::Gateway, midnight());
+    let refused =
+        requested("w1", request(night())).apply(Transition::Approve { attendance: false }, By::Gateway, midnight());
     assert!(matches!(refused, Err(PolicyError::Refused(_))), "{refused:?}");
 }
 
@@ -210,7 +211,7 @@ fn steps_out_of_turn_are_refused() {
     let drafted = draft("w1", request(night()));
     let waiting = requested("w1", request(night()));
     let granted = approved("w1", request(night()));
-    wrong_state(&drafted, Transition::Approve, By::Person(&sato), now);
+    wrong_state(&drafted, Transition::Approve { attendance: false }, By::Person(&sato), now);
     wrong_state(&waiting, Transition::Submit, By::Person(&eng1), now);
     wrong_state(&waiting, Transition::Begin, By::Person(&eng1), now);
     wrong_state(&granted, Transition::Reject { reason: "遅い".to_owned() }, By::Person(&sato), now);
@@ -221,7 +222,7 @@ fn steps_out_of_turn_are_refused() {
     wrong_state(&begun(), Transition::Withdraw, By::Person(&eng1), now);
     let stranger = granted.apply(Transition::Begin, By::Person(&engineer("eng2")), now);
     assert!(matches!(stranger, Err(PolicyError::InvalidTransition { .. })), "{stranger:?}");
-    let late = waiting.apply(Transition::Approve, By::Person(&sato), at("2026-11-25 02:00"));
+    let late = waiting.apply(Transition::Approve { attendance: false }, By::Person(&sato), at("2026-11-25 02:00"));
     assert!(matches!(late, Err(PolicyError::InvalidTransition { .. })), "{late:?}");
 }
 

@@ -45,6 +45,9 @@ pub enum Command {
     Approve {
         /// Its ID
         id: WorkId,
+        /// On the condition that somebody of the hospital attends (立会い): sessions wait until somebody watches
+        #[arg(long)]
+        attendance: bool,
     },
     /// Reject a request
     Reject {
@@ -160,7 +163,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
             context.authority(Act::ReadLog).await?;
             show(&known(&id, context).await?, context)
         }
-        Command::Approve { id } => apply(&id, Transition::Approve, None, context).await,
+        Command::Approve { id, attendance } => apply(&id, Transition::Approve { attendance }, None, context).await,
         Command::Reject { id, reason } => apply(&id, Transition::Reject { reason }, None, context).await,
         Command::Extend { id, end } => {
             let zone = known(&id, context).await?.request().window.zone();

@@ -14,7 +14,8 @@ use serde_json::Value;
 
 /// `POST /works/{id}/approve`.
 pub async fn approve(visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
-    decide(&visit, &id, Transition::Approve).await
+    let attendance = visit.form.ticked("attendance");
+    decide(&visit, &id, Transition::Approve { attendance }).await
 }
 
 /// `POST /works/{id}/reject`.

@@ -33,6 +33,8 @@ pub struct Row {
     pub cutting: bool,
     /// Who paused it, since when and why, if it is.
     pub paused: Option<String>,
+    /// It is to be attended, and nobody does.
+    pub unattended: bool,
 }
 
 impl Row {
@@ -53,10 +55,16 @@ impl Row {
             until: visit.show(opening.until),
             lasted: format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60),
             cutting: row.closing.is_none() && row.cut.is_some(),
+            unattended: unattended(visit, opening.id),
             paused: row.pause.filter(|_| row.closing.is_none()).map(|pause| paused(visit, &pause)),
             end: row.closing.map_or_else(String::new, |end| end.code),
         }
     }
+}
+
+/// Whether a session that lives here waits for somebody to attend.
+pub fn unattended(visit: &Request, id: Uuid) -> bool {
+    visit.console.gate.live.one(id).is_some_and(|session| session.held().unattended)
 }
 
 /// Who paused a session, since when and why.

@@ -149,8 +149,12 @@ texts! {
     expected: "アクセスする予定", "expected to be accessed";
     not_expected: "アクセスしない予定", "not expected to be accessed";
     attendance: "立会い", "Attendance";
-    wanted: "希望する", "wanted";
-    not_wanted: "希望しない", "not wanted";
+    you_attend: "立会い中です。このページを閉じると、他に立会者がいなければ、入力は機器に送られなくなります。", "You attend. When you leave this page, what is sent is held unless somebody else attends.";
+    unattended: "立会い待ちです。立会者が見始めるまで、入力は機器に送られません。", "Waits for somebody to attend: until then, what is sent is held.";
+    attend: "立ち会う", "Attend";
+    attended: "必要（立会者が見ている間だけ操作できます）", "needed: nothing goes on while nobody attends";
+    not_attended: "不要", "not needed";
+    attendance_condition: "立会いを条件とする", "On the condition that somebody of the hospital attends";
     requested_by: "申請者", "Requested by";
     version: "版", "version";
     decide: "判断", "Decide";
@@ -222,7 +226,7 @@ texts! {
     ports: "転送するポート番号（空白区切り）", "Ports to forward (separated by blanks)";
     also: "その他", "Also";
     personal_data_expected: "個人情報にアクセスする予定がある", "Personal data will probably be accessed";
-    attendance_wanted: "病院の立会いを希望する", "Somebody of the hospital shall attend";
+    attendance_wanted: "病院の立会いを希望する（立会者が見ている間だけ操作できます）", "Somebody of the hospital shall attend (nothing goes on while nobody does)";
     send_request: "申請する", "Send the request";
 
     my_devices: "担当機器", "My devices";

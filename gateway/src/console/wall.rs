@@ -4,7 +4,7 @@
 use super::fault::Fault;
 use super::guard::Loads;
 use super::page::{self, Frame};
-use super::sessions::Row;
+use super::sessions::{Row, unattended};
 use super::stream::{self, Next, Tell};
 use super::texts::Texts;
 use super::visit::{Request, Visit};
@@ -103,7 +103,7 @@ impl Tell for Wall {
         let rows = told.console.gate.store.live_sessions(TILES).await?;
         self.take_up(&rows, told).await?;
         let mut lines = Vec::new();
-        let list = json!(rows.iter().map(|row| (row.opening.id, stands(row))).collect::<Vec<_>>());
+        let list = json!(rows.iter().map(|row| (row.opening.id, stands(row, told))).collect::<Vec<_>>());
         if list != self.list {
             lines.push(json!({ "sessions": list }));
             self.list = list;
@@ -122,10 +122,11 @@ impl Tell for Wall {
 }
 
 /// How a session stands: where that is otherwise, its tile is made anew.
-fn stands(row: &SessionRow) -> &'static str {
+fn stands(row: &SessionRow, told: &Request) -> &'static str {
     match (&row.cut, &row.pause) {
         (Some(_), _) => "cut",
         (None, Some(_)) => "paused",
+        (None, None) if unattended(told, row.opening.id) => "unattended",
         (None, None) => "",
     }
 }

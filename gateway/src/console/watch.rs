@@ -8,6 +8,7 @@ use super::stream::{self, Next, Tell};
 use super::texts::Texts;
 use super::visit::{Request, Visit};
 use crate::cli::output::visible;
+use crate::session::attended::{Attending, attend};
 use crate::session::views::{Closely, View};
 use crate::store::SessionRow;
 use askama::Template;
@@ -63,12 +64,22 @@ pub async fn live(visit: &Request, id: &str) -> Result<SessionRow, Fault> {
 
 /// `GET /sessions/{id}/live/stream`: that somebody looks is on record before the first line.
 pub async fn stream(visit: Visit, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Fault> {
-    let told = stream::begin(visit.clone(), "/sessions/{id}/live/stream", Act::ReadRecordings, &headers)?;
+    visit.authority(Act::ReadRecordings)?;
     let row = live(&visit, &id).await?;
     let gate = &visit.console.gate;
     let view = gate.views.of(gate, row.opening.id).ok_or(Fault::NotFound)?;
+    let attends = view.session.permit().attendance() && visit.authority(Act::CutOff).is_ok();
+    // Who may no longer cut attends no longer, and so is told no more.
+    let act = if attends { Act::CutOff } else { Act::ReadRecordings };
+    let told = stream::begin(visit.clone(), "/sessions/{id}/live/stream", act, &headers)?;
     gate.store.record(viewing(&visit, &row, "watch")?).await?;
-    Ok(stream::answer(told, Watching::new(&view, visit.query.one("channel").parse().ok())))
+    let mut watching = Watching::new(&view, visit.query.one("channel").parse().ok());
+    if attends {
+        let observer = visit.signed_in()?.person.clone();
+        let event = visit.event(Kind::SessionAttended, json!({}))?;
+        watching.attending = Some(attend(gate, &view.session, observer, event).await?);
+    }
+    Ok(stream::answer(told, watching))
 }
 
 /// The event of somebody who looks at a session.
@@ -102,11 +113,23 @@ struct Watching {
     place: Option<u64>,
     /// What was said of the session last.
     state: Value,
+    /// That they attend, where it is to be attended and they may.
+    attending: Option<Attending>,
 }
 
 impl Watching {
     fn new(view: &Arc<View>, chosen: Option<u32>) -> Self {
-        Self { changes: view.changes(), close: view.closely(), chosen, shown: None, place: None, state: Value::Null }
+        let (changes, close) = (view.changes(), view.closely());
+        Self { changes, close, chosen, shown: None, place: None, state: Value::Null, attending: None }
+    }
+
+    /// What whoever looks has to know of the attendance, if it is to be attended.
+    fn attendance(&self, t: &Texts, unattended: bool) -> Option<&'static str> {
+        match (&self.attending, unattended) {
+            (Some(_), _) => Some(t.you_attend),
+            (None, true) => Some(t.unattended),
+            (None, false) => None,
+        }
     }
 
     /// What the terminal showed since, or its screen.
@@ -146,10 +169,12 @@ impl Tell for Watching {
             .filter(|channel| channel.kind == ChannelKind::Terminal && channel.open)
             .map(|channel| channel.channel)
             .collect();
+        let held = self.close.0.session.held();
         let state = json!({
             "terminals": terminals,
             "shown": self.shown,
-            "paused": self.close.0.session.pause().map(|pause| paused(told, &pause)),
+            "paused": held.pause.map(|pause| paused(told, &pause)),
+            "attendance": self.attendance(t, held.unattended),
             "doing": doing(t, &activity),
         });
         if state != self.state {

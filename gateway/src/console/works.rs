@@ -5,6 +5,7 @@ use super::fault::Fault;
 use super::page::{self, Frame};
 use super::visit::{Request, Visit};
 use super::ways::{self, Ways};
+use crate::session::Session;
 use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
@@ -14,6 +15,7 @@ use sekimori_policy::error::PolicyError;
 use sekimori_policy::facts::Language;
 use sekimori_policy::id::WorkId;
 use sekimori_policy::work::{By, Round, Stage, State, Transition, Work};
+use std::sync::Arc;
 
 /// How many earlier pieces of work a decision is shown with.
 const EARLIER: u32 = 6;
@@ -91,6 +93,8 @@ struct ListPage {
     /// What the next page begins below.
     more: Option<String>,
     may_request: bool,
+    /// Sessions that wait for somebody to attend.
+    unattended: Vec<(String, String)>,
 }
 
 /// `GET /works`: a vendor's person sees the vendor's, the hospital all.
@@ -110,6 +114,7 @@ pub async fn list(visit: Visit) -> Result<Response, Fault> {
         more: works.last().filter(|_| more).map(|work| work.id().to_string()),
         rows: works.iter().map(|work| Row::new(work, &visit)).collect(),
         may_request: person.vendor.is_some(),
+        unattended: Vec::new(),
     })
 }
 
@@ -126,7 +131,17 @@ pub async fn inbox(visit: Visit) -> Result<Response, Fault> {
         rows: waiting.map(|work| Row::new(work, &visit)).collect(),
         more: None,
         may_request: false,
+        unattended: if visit.authority(Act::CutOff).is_ok() { waiting_for_somebody(&visit) } else { Vec::new() },
     })
+}
+
+/// The sessions here that wait for somebody to attend: who at which device.
+fn waiting_for_somebody(visit: &Request) -> Vec<(String, String)> {
+    let sessions = visit.console.gate.live.all().into_iter().filter(|session| session.held().unattended);
+    let told = |session: Arc<Session>| {
+        (session.id.to_string(), format!("{} → {}", session.caller.person.id, session.device()))
+    };
+    sessions.take(ROWS as usize).map(told).collect()
 }
 
 /// `GET /reviews`: work that was done and not reviewed yet.
@@ -145,6 +160,7 @@ pub async fn reviews(visit: Visit) -> Result<Response, Fault> {
             .collect(),
         more: None,
         may_request: false,
+        unattended: Vec::new(),
     })
 }
 
@@ -267,7 +283,7 @@ pub async fn show(visit: Visit, Path(id): Path<String>) -> Result<Response, Faul
         channels: names(&request.channels),
         accounts: request.accounts.as_ref().map(names).unwrap_or_default(),
         personal_data: request.personal_data_expected,
-        attendance: request.attendance,
+        attendance: work.is_to_be_attended(),
         occurrences: occurrences
             .iter()
             .take(5)
@@ -355,6 +371,9 @@ async fn round_row(visit: &Request, work: &Work, round: &Round) -> Result<RoundR
 /// What was decided, by whom and why; with the colour of it.
 fn decision(work: &Work, visit: &Request) -> Option<(&'static str, String)> {
     let (tone, act, by, at, reason) = match work.stage() {
+        Stage::Approved { by, at, attendance: true, .. } => {
+            ("good", "approve", by, *at, visit.t().attendance_condition)
+        }
         Stage::Approved { by, at, .. } => ("good", "approve", by, *at, ""),
         Stage::Rejected { by, at, reason } => ("bad", "reject", by, *at, reason.as_str()),
         Stage::CutOff { by, at, reason, .. } => ("bad", "cut-off", by, *at, reason.as_str()),
@@ -371,7 +390,7 @@ fn can(work: &Work, visit: &Request) -> Result<Can, Fault> {
     let words = || "?".to_owned();
     let tried = |transition: Transition| work.apply(transition, By::Person(person), now);
     let may = |transition: Transition| tried(transition).is_ok();
-    let approve = tried(Transition::Approve);
+    let approve = tried(Transition::Approve { attendance: false });
     let waits = work.state_at(now) == State::Requested && visit.authority(Act::ApproveWork).is_ok();
     let longer = work.occurrence_containing(now).map(|span| span.until + TimeDelta::minutes(1));
     Ok(Can {

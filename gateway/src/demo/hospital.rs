@@ -353,8 +353,10 @@ impl Scene<'_> {
             return Ok(requested);
         }
         let approver = self.store.person(&known("approver")).await?.context("the approver is not registered")?;
-        let approved = requested.apply(Transition::Approve, By::Person(&approver), now)?;
-        self.store.update_work(&requested, &approved, event(&Transition::Approve, &approver)).await?;
+        let approved = requested.apply(Transition::Approve { attendance: false }, By::Person(&approver), now)?;
+        self.store
+            .update_work(&requested, &approved, event(&Transition::Approve { attendance: false }, &approver))
+            .await?;
         Ok(approved)
     }
 }

@@ -146,6 +146,8 @@ fn changes_facts(kind: Kind) -> bool {
             | Kind::SessionMessage
             | Kind::SessionPaused
             | Kind::SessionResumed
+            | Kind::SessionAttended
+            | Kind::SessionUnattended
             | Kind::SessionClose
             | Kind::Beat
             | Kind::LogKeyRotated
@@ -194,7 +196,7 @@ pub async fn look_at(gate: &Gate, session: &Session) {
         let paused = gate.store.pauses(&gate.instance).await?;
         if let Some((_, pause)) = paused.into_iter().find(|(id, _)| *id == session.id) {
             // No terminal is there yet that it could be told on.
-            let _ = session.holds(Some(pause));
+            let _ = session.pauses(Some(pause));
         }
         decide_again(gate, session).await
     };
@@ -224,6 +226,7 @@ pub async fn decide_again(gate: &Gate, session: &Session) -> Result<(), StoreErr
             let permit = Arc::new(permit);
             // In force first: a channel that opens meanwhile is measured by it.
             session.permit.send_replace(permit.clone());
+            session.wants_attendance();
             if !session.allowed_by(&permit) {
                 session.end(End::Narrowed);
             }

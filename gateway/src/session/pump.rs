@@ -138,7 +138,7 @@ pub(super) async fn pump(
         let passing = async {
             if let Some(release) = &mut release {
                 // The session outlives its pumps, so that its hold does not close.
-                let _ = release.wait_for(Option::is_none).await;
+                let _ = release.wait_for(|held| !held.holds()).await;
             }
             match batch {
                 Batch::Data(data) => side.data(data).await.map(|()| ControlFlow::Continue(())),
@@ -184,10 +184,10 @@ pub(super) async fn pump(
     }
 }
 
-/// Whether a pause holds, or has held since this was asked last: nobody stands still by it.
+/// Whether it is held, or was since this was asked last: nobody stands still by it.
 fn held_meanwhile(hold: &mut Hold) -> bool {
     let changed = hold.has_changed().unwrap_or_default();
-    hold.borrow_and_update().is_some() || changed
+    hold.borrow_and_update().holds() || changed
 }
 
 /// Keeps draining `read` while something else is under way; what arrives waits in `waiting`. Resolves to `None` when

@@ -7,6 +7,7 @@ use super::jump;
 use super::record::{close_tap, note, note_channel};
 use super::texts;
 use super::user_name::UserName;
+use crate::session::attended::to_be_attended;
 use crate::session::backlog::{Backlog, Cuttable};
 use crate::session::relay::{Outcome, Screen};
 use crate::session::{End, Session, forward};
@@ -90,9 +91,15 @@ async fn forward_in(
 ) {
     let (gate, permit) = (&connection.gate, session.permit());
     let language = session.caller.language();
-    if let Some(pause) = session.pause() {
+    let held = session.held();
+    if let Some(pause) = held.pause {
         note(gate, session, Kind::AccessDenied, json!({ "reasons": ["session-paused"], "port": port })).await;
         return reject(reply, &texts::paused(language, &pause.reason)).await;
+    }
+    if held.unattended {
+        // A client shows nothing of a forward that waits: it is told to come again.
+        note(gate, session, Kind::AccessDenied, json!({ "reasons": ["session-unattended"], "port": port })).await;
+        return reject(reply, to_be_attended(language)).await;
     }
     let permission = Permission::Forward(port);
     let Some(_in_use) = session.take_into_use(permission) else {

@@ -5,6 +5,7 @@ use super::equipment::{self, DialError, Equipment};
 use super::record::{close_tap, note, note_channel};
 use super::user_name::UserName;
 use super::{menu, sign_in, texts};
+use crate::session::attended::{marked, to_be_attended};
 use crate::session::backlog::Backlog;
 use crate::session::pump::drain_meanwhile;
 use crate::session::relay::{DeviceEnd, Expected, Outcome, PersonEnd, Screen, cells, relay};
@@ -182,7 +183,7 @@ async fn reach(
             return screen.refuse(&texts::refusal(language, &refusal.sentences(language))).await;
         }
     };
-    if let Some(pause) = session.pause() {
+    if let Some(pause) = session.held().pause {
         note(&connection.gate, &session, Kind::AccessDenied, json!({ "reasons": ["session-paused"] })).await;
         return screen.refuse(&texts::refusal(language, &[texts::paused(language, &pause.reason)])).await;
     }
@@ -243,8 +244,12 @@ impl SessionChannel<'_> {
         if self.screen.terminal {
             self.greet(&tap).await;
         }
+        let reached = async {
+            self.await_attendance(&tap).await;
+            self.dial().await
+        };
         let dialled = tokio::select! {
-            dialled = drain_meanwhile(&mut incoming.read, &incoming.backlog, &mut incoming.early, self.dial()) => dialled,
+            dialled = drain_meanwhile(&mut incoming.read, &incoming.backlog, &mut incoming.early, reached) => dialled,
             () = session.ended() => None,
         };
         let outcome = match dialled {
@@ -304,6 +309,17 @@ impl SessionChannel<'_> {
             text = format!("{}\r\n{text}", texts::emergency(language));
         }
         self.screen.tell(tap, &text).await;
+    }
+
+    /// Nothing is begun at a device while the session is to be attended and nobody does; the person is told, beside a
+    /// stream as well.
+    async fn await_attendance(&self, tap: &Tap) {
+        if self.session.held().unattended {
+            let language = self.session.caller.language();
+            self.screen.tell(tap, &marked(language, to_be_attended(language))).await;
+            self.session.show_notices_on(&self.screen, tap);
+            self.session.released().await;
+        }
     }
 
     /// The device's channel, with everything asked of it that the client asked for.

@@ -51,7 +51,7 @@ impl Work {
             Transition::Submit => self.submit(verb, person, now),
             Transition::Edit(request) => self.edit(verb, *request, person, now),
             Transition::Withdraw => self.withdraw(verb, person, now),
-            Transition::Approve => self.approve(verb, person, now),
+            Transition::Approve { attendance } => self.approve(verb, attendance, person, now),
             Transition::Reject { reason } => self.reject(verb, reason, person, now),
             Transition::Extend { until } => self.extend(verb, until, person, now),
             Transition::OpenEmergency { reason, deadline } => self.open_emergency(verb, reason, deadline, person, now),
@@ -123,14 +123,20 @@ impl Work {
         Ok(())
     }
 
-    fn approve(&mut self, verb: &'static str, by: &Person, now: DateTime<Utc>) -> Result<(), PolicyError> {
+    fn approve(
+        &mut self,
+        verb: &'static str,
+        attendance: bool,
+        by: &Person,
+        now: DateTime<Utc>,
+    ) -> Result<(), PolicyError> {
         let authority = may_consent(by, Act::ApproveWork, self)?;
         if self.stage != Stage::Requested {
             return Err(self.wrong_state(verb, now, "only a request that waits for a decision can"));
         }
         self.check_time_left(verb, now)?;
         let by = authority.person().clone();
-        self.stage = Stage::Approved { by, at: now, after: None, extension: None };
+        self.stage = Stage::Approved { by, at: now, after: None, extension: None, attendance };
         Ok(())
     }
 
@@ -209,7 +215,7 @@ impl Work {
         match self.stage.clone() {
             Stage::Emergency { access, extension } => {
                 let by = authority.person().clone();
-                self.stage = Stage::Approved { by, at: now, after: Some(access), extension };
+                self.stage = Stage::Approved { by, at: now, after: Some(access), extension, attendance: false };
             }
             Stage::CutOff { by, at, reason, awaiting: Some(_) } => {
                 self.stage = Stage::CutOff { by, at, reason, awaiting: None };

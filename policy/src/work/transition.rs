@@ -26,7 +26,10 @@ pub enum Transition {
     /// The request, or what is left of its window, is taken back.
     Withdraw,
     /// Somebody other than the requester approves.
-    Approve,
+    Approve {
+        /// Whether on the condition that somebody of the hospital attends (立会い); a request may ask for it as well.
+        attendance: bool,
+    },
     /// The request is refused.
     Reject {
         /// Why.
@@ -97,7 +100,7 @@ impl Transition {
             Self::Submit => ("submit", "be submitted"),
             Self::Edit(_) => ("edit", "be edited"),
             Self::Withdraw => ("withdraw", "be withdrawn"),
-            Self::Approve => ("approve", "be approved"),
+            Self::Approve { .. } => ("approve", "be approved"),
             Self::Reject { .. } => ("reject", "be rejected"),
             Self::Extend { .. } => ("extend", "be extended"),
             Self::OpenEmergency { .. } => (OPEN_EMERGENCY, "be opened in an emergency"),

@@ -162,10 +162,11 @@ pub async fn watch(id: &str, context: &Context) -> Result<(), CliError> {
     let row = context.store().await?.session(id).await?;
     note_viewing(&row, Kind::RecordingViewed, "watch", context, Act::ReadRecordings).await?;
     let (id, socket) = (row.opening.id, context.config.watch_socket());
-    let key = session::watchers::ask(&socket, id).await.map_err(|fault| {
+    let (person, _) = context.person().await?;
+    let key = session::watchers::ask(&socket, id, &person.id).await.map_err(|fault| {
         CliError::Conflict(format!("no gateway answers at {}: {fault}; is it serving?", socket.display()))
     })?;
-    let Some(key) = key else {
+    let Some((key, attending)) = key else {
         return Err(CliError::Conflict(format!("session {id} is not live here: sekimori session replay {id}")));
     };
     let source = Source::working(&folder(&row, context), key);
@@ -177,7 +178,9 @@ pub async fn watch(id: &str, context: &Context) -> Result<(), CliError> {
             Err(_) => ControlFlow::Break(()),
         })
     });
-    Ok(watched.await.map_err(|fault| CliError::Failed(fault.to_string()))??)
+    let watched = watched.await.map_err(|fault| CliError::Failed(fault.to_string()));
+    drop(attending);
+    Ok(watched??)
 }
 
 /// One thing that happened, as a watcher sees it.

@@ -168,7 +168,7 @@ pub async fn the_ledger_is_fed(bed: Bed) {
     let report = Transition::Report { text: "点検した".into(), personal_data: None, files: Vec::new() };
     let steps = [
         (Transition::Submit, &eng1),
-        (Transition::Approve, &chief),
+        (Transition::Approve { attendance: false }, &chief),
         (Transition::Begin, &eng1),
         (report, &eng1),
         (Transition::Confirm { comment: "計画のとおり".into() }, &chief),
