@@ -102,7 +102,7 @@ fn the_key_of_a_live_recording_is_for_the_gateways_own_user() -> Result<()> {
         let ask = "import contextlib, socket, sys\n\
                    asking = socket.socket(socket.AF_UNIX)\n\
                    asking.connect(sys.argv[1])\n\
-                   with contextlib.suppress(BrokenPipeError, ConnectionResetError): asking.sendall(sys.argv[2].encode() + b'\\n')\n\
+                   with contextlib.suppress(BrokenPipeError, ConnectionResetError): asking.sendall(sys.argv[2].encode() + b' auditor\\n')\n\
                    with contextlib.suppress(ConnectionResetError): print(len(asking.makefile('rb').read())); sys.exit()\n\
                    print(0)";
         let mut python = Command::new("setpriv");
