@@ -85,6 +85,16 @@ fn a_report_that_is_sent_back_is_owed_again() {
 }
 
 #[test]
+fn a_further_session_of_work_that_goes_on_changes_nothing() {
+    let eng1 = engineer("eng1");
+    let work = begun();
+    assert_eq!(after(&work, Transition::Begin, &eng1, at("2026-11-24 22:20")), work);
+    let ended = after(&work, Transition::End, &eng1, at("2026-11-24 23:00"));
+    let resumed = after(&ended, Transition::Begin, &eng1, at("2026-11-24 23:10"));
+    assert_eq!(resumed.revision(), ended.revision() + 1, "who goes on after the end is on record");
+}
+
+#[test]
 fn recurring_work_is_reviewed_each_time() {
     let eng1 = engineer("eng1");
     let rule = "FREQ=WEEKLY;COUNT=3";

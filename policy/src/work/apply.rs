@@ -13,7 +13,8 @@ const LONGEST_DEADLINE_DAYS: i64 = 7;
 const LONGEST_EXTENSION_HOURS: i64 = 24;
 
 impl Work {
-    /// The work after `transition`, done by `by` at `now`. The work itself stays as it is.
+    /// The work after `transition`, done by `by` at `now`. The work itself stays as it is; equal to it is only what a
+    /// further beginning of work that goes on leaves.
     ///
     /// # Errors
     /// When the state does not allow it, the person may not do it, or the transition's own data is out of bounds.
@@ -23,11 +24,16 @@ impl Work {
             return Err(self.invalid(verb, "say why or what, in words: the record needs it"));
         }
         let (code, note) = (transition.code(), transition.words().map(str::to_owned));
+        let begins = transition == Transition::Begin;
         let mut next = self.clone();
         if transition != Transition::End {
             next.end_overdue(now);
         }
         let by = next.step(transition, verb, by, now)?;
+        // Who connects again while the work goes on changes nothing: sessions are on record themselves.
+        if begins && next == *self {
+            return Ok(next);
+        }
         next.history.push(Entry { at: now, by, act: code.to_owned(), version: next.version, note });
         Ok(next)
     }

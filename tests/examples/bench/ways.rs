@@ -1,7 +1,7 @@
 //! The three ways to the same sshd: straight, by OpenSSH's ProxyJump through a second sshd, and through the gateway.
 
 use anyhow::{Context, Result};
-use sekimori_tests::{DEVICE, Database, Hospital, Running, Sshd, Window, run};
+use sekimori_tests::{DEVICE, Database, Hospital, Running, Sshd, Surroundings, Window, free_port, run};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -47,7 +47,10 @@ pub struct Stage {
 impl Stage {
     /// Starts it, with windows open, and without the limit on connections from one source.
     pub fn start() -> Result<Self> {
-        let hospital = Hospital::closed(Database::Sqlite)?;
+        // Served again, it is to be found where it was.
+        let address = format!("127.0.0.1:{}", free_port()?);
+        let surroundings = Surroundings { address: &address, ..Surroundings::default() };
+        let hospital = Hospital::closed_in(surroundings, Database::Sqlite)?;
         let service = crate::bulk::start_service()?;
         let change = ["device", "change", DEVICE, "--channel", "shell", "--channel", "exec", "--channel", "sftp"];
         let forward = ["--forward", &service.to_string()];
