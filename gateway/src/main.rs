@@ -20,6 +20,7 @@ mod session;
 mod ssh;
 mod store;
 mod telnet;
+mod thread;
 mod web;
 mod witness;
 mod work;

@@ -6,12 +6,14 @@
 
 pub mod attended;
 pub mod backlog;
+pub mod channel;
 mod end;
 mod forward;
 pub mod live;
 pub mod pump;
 pub mod read_ahead;
 pub mod relay;
+pub mod screen;
 pub mod segments;
 pub mod sftp_offer;
 mod supervise;
@@ -21,7 +23,7 @@ pub mod watchers;
 
 pub use end::End;
 pub use forward::forward;
-pub use telnet::telnet;
+use telnet::telnet;
 
 use crate::gate::Gate;
 use crate::store::{Counts, Opening, StoreError};
@@ -29,7 +31,7 @@ use attended::Held;
 use backlog::Cuttable;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
-use relay::Screen;
+use screen::Screen;
 use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_audit::recording::{Recording, RecordingError, SessionHead, Tap};
 use sekimori_policy::decide::{Decision, Denial, Permit, decide};
@@ -272,6 +274,7 @@ async fn begin(
         source: Some(caller.source.address()),
         detail: json!({
             "account": permit.account(),
+            "way": "ssh",
             "shared_account": shared,
             "factors": caller.factors.methods,
             "until": permit.until(),

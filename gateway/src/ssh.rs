@@ -15,6 +15,6 @@ pub mod record;
 pub mod server;
 mod sign_in;
 mod start;
-mod texts;
+pub mod texts;
 pub mod turns;
 mod user_name;

@@ -7,7 +7,8 @@ use super::Session;
 use super::attended::Hold;
 use super::backlog::Backlog;
 use super::pump::{Data, Pass, discard, pump};
-use super::relay::{LAST_WORDS, Outcome, Screen};
+use super::relay::{LAST_WORDS, Outcome};
+use super::screen::Screen;
 use bytes::BytesMut;
 use russh::{ChannelMsg, ChannelReadHalf};
 use sekimori_audit::recording::{Output, Tap};
@@ -120,11 +121,11 @@ async fn down(mut device: OwnedReadHalf, screen: &Screen, tap: &Tap, session: &S
         if let Err(fault) = tap.from_device(Output::Stdout, std::slice::from_ref(&data)) {
             return Outcome::Recorder(fault);
         }
-        if screen.write.data_bytes(data).await.is_err() {
+        if screen.data(data).await.is_err() {
             return Outcome::PersonClosed;
         }
     }
-    match screen.write.eof().await {
+    match screen.eof().await {
         Ok(()) => Outcome::DeviceClosed,
         Err(_) => Outcome::PersonClosed,
     }

@@ -7,10 +7,10 @@
 use super::attended::Hold;
 use super::backlog::Backlog;
 use super::pump::{Data, Pass, discard, pump};
+use super::screen::{Gone, Screen};
 use super::sftp_offer::SftpOffer;
 use super::{End, Session};
-use bytes::Bytes;
-use russh::{ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client, server};
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client};
 use sekimori_audit::recording::{ExitStatus, Output, RecordingError, Tap};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -52,18 +52,6 @@ pub enum Expected {
     Start,
 }
 
-/// Where a person sees what comes: the channel's writing half, with the tap that records it.
-pub struct Screen {
-    /// The channel, as russh numbers it.
-    pub id: ChannelId,
-    /// The connection, for replies that are no data.
-    pub handle: server::Handle,
-    /// The writing half.
-    pub write: ChannelWriteHalf<server::Msg>,
-    /// Whether notices may be written between the output (a terminal), or would damage a stream.
-    pub terminal: bool,
-}
-
 /// How a channel came to its end.
 #[derive(Debug)]
 pub enum Outcome {
@@ -80,49 +68,6 @@ pub enum Outcome {
     /// The device took nothing for a set time while other channels of the connection were slowed down for it.
     Stalled,
 }
-
-impl Screen {
-    /// Shows lines of the gateway's own, which are on record as such, and gives up when the person does not read: on a
-    /// terminal as output, beside a stream on standard error.
-    pub async fn tell(&self, tap: &Tap, text: &str) {
-        let shown = Bytes::from(format!("\r\n{text}\r\n"));
-        let told = async {
-            // The reason why recording failed is told although it cannot be recorded.
-            tap.notice(&String::from_utf8_lossy(&shown)).await.ok();
-            if self.terminal {
-                self.write.data_bytes(shown.clone()).await
-            } else {
-                self.write.extended_data_bytes(1, shown.clone()).await
-            }
-        };
-        tokio::time::timeout(PATIENCE, told).await.ok();
-    }
-
-    /// Answers the request that waits with words of the gateway's own, an exit status and the end of the channel.
-    pub async fn refuse(&self, text: &str) {
-        let told = async {
-            self.handle.channel_success(self.id).await.ok();
-            self.write.extended_data_bytes(1, Bytes::from(text.to_owned())).await.ok();
-            self.finish(Some(NO_PERMISSION)).await;
-        };
-        tokio::time::timeout(PATIENCE, told).await.ok();
-    }
-
-    /// The end of the channel, with an exit status where the gateway itself has one to give.
-    pub async fn finish(&self, status: Option<u32>) {
-        if let Some(status) = status {
-            self.write.exit_status(status).await.ok();
-        }
-        self.write.eof().await.ok();
-        self.write.close().await.ok();
-    }
-}
-
-/// How long the gateway's own words wait for a person who does not read.
-const PATIENCE: Duration = Duration::from_millis(200);
-
-/// `EX_NOPERM` of sysexits.h: scripts can tell a refusal from a failed command.
-const NO_PERMISSION: u32 = 77;
 
 /// Relays until either side ends. The caller ends it from outside by dropping the future.
 pub async fn relay(person: PersonEnd, device: DeviceEnd, tap: &Tap, session: &Session) -> Outcome {
@@ -219,7 +164,7 @@ impl Pass for Up<'_> {
             }
             // A channel carries one shell, command or subsystem (RFC 4254 section 6.5).
             ChannelMsg::RequestShell { .. } | ChannelMsg::Exec { .. } | ChannelMsg::RequestSubsystem { .. } => {
-                self.screen.handle.channel_failure(self.screen.id).await.ok();
+                self.screen.answer(false).await.ok();
             }
             ChannelMsg::Close => {
                 self.device.close().await.ok();
@@ -250,41 +195,32 @@ impl Pass for Down<'_> {
         self.session.came_from_device(data.len());
         let output = if data.extended.is_some() { Output::Stderr } else { Output::Stdout };
         self.tap.from_device(output, &data.chunks).map_err(Outcome::Recorder)?;
-        let write = &self.screen.write;
         for chunk in data.chunks {
             match data.extended {
-                None => write.data_bytes(chunk).await,
-                Some(kind) => write.extended_data_bytes(kind, chunk).await,
+                None => self.screen.data(chunk).await?,
+                Some(kind) => self.screen.extended(kind, chunk).await?,
             }
-            .map_err(|_| Outcome::PersonClosed)?;
         }
         Ok(())
     }
 
     async fn message(&mut self, message: ChannelMsg) -> Result<ControlFlow<()>, Outcome> {
-        let gone = |_| Outcome::PersonClosed;
-        let write = &self.screen.write;
         match message {
             ChannelMsg::Success => self.answered(true).await?,
             ChannelMsg::Failure => self.answered(false).await?,
             ChannelMsg::ExitStatus { exit_status } => {
                 self.exited = true;
                 self.tap.exit(ExitStatus::Code(exit_status)).map_err(Outcome::Recorder)?;
-                write.exit_status(exit_status).await.map_err(gone)?;
+                self.screen.exit_status(exit_status).await?;
             }
             ChannelMsg::ExitSignal { signal_name, core_dumped, error_message, lang_tag } => {
                 self.exited = true;
                 let status = ExitStatus::Signal(format!("{signal_name:?}"));
                 self.tap.exit(status).map_err(Outcome::Recorder)?;
-                let handle = &self.screen.handle;
-                let told =
-                    handle.exit_signal_request(self.screen.id, signal_name, core_dumped, error_message, lang_tag);
-                told.await.map_err(|()| Outcome::PersonClosed)?;
+                self.screen.exit_signal(signal_name, core_dumped, error_message, lang_tag).await?;
             }
-            ChannelMsg::XonXoff { client_can_do } => {
-                self.screen.handle.xon_xoff_request(self.screen.id, client_can_do).await.ok();
-            }
-            ChannelMsg::Eof => write.eof().await.map_err(gone)?,
+            ChannelMsg::XonXoff { client_can_do } => self.screen.xon_xoff(client_can_do).await,
+            ChannelMsg::Eof => self.screen.eof().await?,
             ChannelMsg::Close => {
                 self.closed = true;
                 return Ok(ControlFlow::Break(()));
@@ -297,11 +233,9 @@ impl Pass for Down<'_> {
 
 impl Down<'_> {
     async fn answered(&mut self, granted: bool) -> Result<(), Outcome> {
-        let (handle, id) = (&self.screen.handle, self.screen.id);
-        match (self.expected.pop_front(), granted) {
-            (Some(Expected::Start), true) => handle.channel_success(id).await.map_err(|()| Outcome::PersonClosed),
-            (Some(Expected::Start), false) => handle.channel_failure(id).await.map_err(|()| Outcome::PersonClosed),
-            (Some(Expected::Terminal) | None, _) => Ok(()),
+        match self.expected.pop_front() {
+            Some(Expected::Start) => Ok(self.screen.answer(granted).await?),
+            Some(Expected::Terminal) | None => Ok(()),
         }
     }
 }
@@ -309,6 +243,12 @@ impl Down<'_> {
 /// Columns or rows as recordings count them; clients that ask for more than 65,535 get that.
 pub fn cells(count: u32) -> u16 {
     u16::try_from(count).unwrap_or(u16::MAX)
+}
+
+impl From<Gone> for Outcome {
+    fn from(_: Gone) -> Self {
+        Self::PersonClosed
+    }
 }
 
 impl Outcome {

@@ -7,7 +7,8 @@
 use super::Session;
 use super::attended::Hold;
 use super::pump::{Data, Pass, discard, pump};
-use super::relay::{LAST_WORDS, Outcome, PersonEnd, Screen, cells};
+use super::relay::{LAST_WORDS, Outcome, PersonEnd, cells};
+use super::screen::Screen;
 use crate::telnet::Line;
 use crate::telnet::codec::Codec;
 use bytes::{Bytes, BytesMut};
@@ -33,7 +34,7 @@ pub async fn telnet(person: PersonEnd, line: Line, tap: &Tap, session: &Session)
     let Line { socket, codec, said, cuttable: _cuttable } = line;
     let (device_read, device_write) = socket.into_split();
     let wire = Wire::new(codec, device_write);
-    if screen.handle.channel_success(screen.id).await.is_err() {
+    if screen.answer(true).await.is_err() {
         return Outcome::PersonClosed;
     }
     let down = Down { wire: &wire, screen: &screen, tap, session }.pass(device_read, said);
@@ -183,8 +184,8 @@ impl Down<'_> {
         }
         // Hanging up is how a telnet session ends well: there is no status, and clients take silence for a failure.
         let ended = async {
-            self.screen.write.exit_status(0).await?;
-            self.screen.write.eof().await
+            self.screen.exit_status(0).await?;
+            self.screen.eof().await
         };
         if ended.await.is_ok() { Outcome::DeviceClosed } else { Outcome::PersonClosed }
     }
@@ -196,6 +197,6 @@ impl Down<'_> {
         self.session.came_from_device(data.len());
         let recorded = self.tap.from_device(Output::Stdout, std::slice::from_ref(&data));
         recorded.map_err(Outcome::Recorder)?;
-        self.screen.write.data_bytes(data).await.map_err(|_| Outcome::PersonClosed)
+        Ok(self.screen.data(data).await?)
     }
 }

@@ -9,7 +9,8 @@ use super::texts;
 use super::user_name::UserName;
 use crate::session::attended::to_be_attended;
 use crate::session::backlog::{Backlog, Cuttable};
-use crate::session::relay::{Outcome, Screen};
+use crate::session::relay::Outcome;
+use crate::session::screen::Screen;
 use crate::session::{End, Session, forward};
 use russh::server::{ChannelOpenHandle, Handle, Msg};
 use russh::{Channel, ChannelOpenFailure};
@@ -142,10 +143,9 @@ async fn forward_in(
         Ok(Ok(socket)) => {
             if let Ok((socket, cuttable)) = Cuttable::new(socket) {
                 session.keep_socket(&cuttable);
-                let id = channel.id();
                 let (read, write) = channel.split();
                 reply.accept().await;
-                let screen = Screen { id, handle, write, terminal: false };
+                let screen = Screen::of_channel(handle, write, false);
                 let backlog = Backlog::of_connection(connection.congestion.clone());
                 let outcome = tokio::select! {
                     outcome = forward(read, &backlog, &screen, socket, &tap, session) => Some(outcome),
@@ -154,7 +154,7 @@ async fn forward_in(
                 if let Some(end) = outcome.as_ref().and_then(Outcome::end_of_session) {
                     session.end(end);
                 }
-                screen.write.close().await.ok();
+                screen.close().await;
             }
         }
         Ok(Err(fault)) => {

@@ -1,12 +1,12 @@
 //! `ssh person@gate`: the devices open to this person now, how long each stays open, and the way to one of them.
 
 use super::channels::{Connection, SignedIn};
-use super::start::Incoming;
 use super::texts;
 use crate::gate::Gate;
 use crate::session::Caller;
+use crate::session::channel::Incoming;
 use crate::session::pump::weight;
-use crate::session::relay::Screen;
+use crate::session::screen::Screen;
 use crate::store::StoreError;
 use bytes::Bytes;
 use chrono::Utc;
@@ -73,13 +73,13 @@ pub async fn choose(
     }
     let list = listing(language, &open);
     if !screen.terminal {
-        screen.handle.channel_success(screen.id).await.ok();
-        screen.write.data_bytes(Bytes::from(list.replace("\r\n", "\n"))).await.ok();
+        screen.answer(true).await.ok();
+        screen.data(Bytes::from(list.replace("\r\n", "\n"))).await.ok();
         screen.finish(Some(0)).await;
         return None;
     }
-    screen.handle.channel_success(screen.id).await.ok();
-    screen.write.data_bytes(Bytes::from(format!("{list}{}", prompt(language)))).await.ok();
+    screen.answer(true).await.ok();
+    screen.data(Bytes::from(format!("{list}{}", prompt(language)))).await.ok();
     let chosen = read_choice(language, &open, screen, incoming).await;
     if chosen.is_none() {
         screen.finish(Some(0)).await;
@@ -101,7 +101,7 @@ async fn read_choice(
             _ => continue,
         };
         let typed = line.type_in(&data);
-        screen.write.data_bytes(Bytes::from(typed.echo)).await.ok()?;
+        screen.data(Bytes::from(typed.echo)).await.ok()?;
         match typed.done {
             Done::No => {}
             Done::Left => return None,
@@ -116,11 +116,7 @@ async fn read_choice(
                     }
                     return Some(device);
                 }
-                screen
-                    .write
-                    .data_bytes(Bytes::from(format!("{}{}", unknown(language), prompt(language))))
-                    .await
-                    .ok()?;
+                screen.data(Bytes::from(format!("{}{}", unknown(language), prompt(language)))).await.ok()?;
             }
         }
     }

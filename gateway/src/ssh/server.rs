@@ -17,6 +17,7 @@ use crate::session::End;
 use crate::session::backlog::Cuttable;
 use crate::session::read_ahead::ReadAhead;
 use crate::store::StoreError;
+use crate::thread;
 use russh::keys::Certificate;
 use russh::keys::ssh_key::PublicKey;
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey};
@@ -123,23 +124,10 @@ pub fn watched_by_the_kernel(socket: &TcpStream, gone: Duration) -> rustix::io::
 }
 
 impl Admitted {
-    /// Serves the connection with all that belongs to it — both its SSH sides, pumps, recording — on one thread. Bytes
-    /// then pass from hand to hand without waking anybody, a disk that stalls holds up only those whom it cannot record,
-    /// and the system shares the processors out fairly: who types is served before who floods.
+    /// Serves the connection on a thread of its own.
     fn on_a_thread_of_its_own(self, gate: Arc<Gate>, configuration: Arc<russh::server::Config>) {
         let source = self.source;
-        let serving = std::thread::Builder::new().name("connection".into()).spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build();
-            match runtime {
-                Ok(runtime) => {
-                    runtime.block_on(self.serve(gate, configuration));
-                    // The name of a device may still be looked up for nobody: that is not waited for.
-                    runtime.shutdown_background();
-                }
-                Err(fault) => tracing::error!(%source, %fault, "a connection was refused: no runtime for it"),
-            }
-        });
-        if let Err(fault) = serving {
+        if let Err(fault) = thread::begin("connection", move || self.serve(gate, configuration)) {
             tracing::error!(%source, %fault, "a connection was refused: no thread for it");
         }
     }

@@ -5,10 +5,10 @@
 
 use super::channels::{Connection, SignedIn};
 use super::menu;
-use super::start::Incoming;
 use super::texts;
 use crate::session::Caller;
-use crate::session::relay::Screen;
+use crate::session::channel::Incoming;
+use crate::session::screen::Screen;
 use crate::store::{SignIn, StoreError};
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
@@ -80,8 +80,8 @@ pub async fn carry(connection: &Arc<Connection>, signed_in: &SignedIn, screen: &
     };
     match issued {
         Ok(certificate) => {
-            screen.handle.channel_success(screen.id).await.ok();
-            screen.write.data_bytes(Bytes::from(format!("{certificate}\n"))).await.ok();
+            screen.answer(true).await.ok();
+            screen.data(Bytes::from(format!("{certificate}\n"))).await.ok();
             screen.finish(Some(0)).await;
         }
         Err(fault) => {
