@@ -165,7 +165,9 @@ fn it_comes_by_ipv6() -> Result<()> {
     let output = hospital.exec(&certificate, "echo reached", Input::Nothing)?.success()?;
     ensure!(output.text() == "reached\n", "{output:?}");
     let opened = hospital.events("session.open")?;
-    ensure!(opened.iter().all(|event| sekimori_tests::at(event, "/source") == "::1"), "{opened:?}");
+    let named =
+        |event| [sekimori_tests::at(event, "/source"), sekimori_tests::at(event, "/detail/way")] == ["::1", "ssh"];
+    ensure!(!opened.is_empty() && opened.iter().all(named), "{opened:?}");
     Ok(())
 }
 
