@@ -27,7 +27,7 @@ export CARGO_TARGET_DIR="$copy/target"
 fresh
 cd "$copy/tree"
 mkdir -p target
-for installed in console player browser clients verifiers store; do
+for installed in console player browser clients verifiers store mail; do
     ln -sfn "$here/target/$installed" "target/$installed"
 done
 

@@ -6,7 +6,7 @@
 # Debian packages come through apt-get (with sudo when not root), cargo tools into target/tools, what the console's pages
 # load of others from npm into target/console, the stock asciinema player into target/player, SSH clients from npm and
 # PyPI into target/clients, each by its lock file, other people's verifiers of the log into target/verifiers, an
-# S3-compatible store into target/store.
+# S3-compatible store into target/store, a mail server into target/mail.
 # With all in place it does nothing.
 set -eu
 cd "$(dirname "$0")/.."
@@ -153,6 +153,17 @@ object_store() {
     cp tests/store/requirements.txt $store/installed
 }
 
+# A mail server.
+mail_server() {
+    mail=target/mail
+    cmp -s tests/mail/requirements.txt $mail/installed && return 0
+    rm -rf $mail
+    say "installing from PyPI aiosmtpd (tests/mail/requirements.txt): the mail server in the tests"
+    python3 -m venv $mail && $mail/bin/pip install --quiet --disable-pip-version-check --no-deps \
+        --requirement tests/mail/requirements.txt || fail "pip could not install aiosmtpd (no network?)"
+    cp tests/mail/requirements.txt $mail/installed
+}
+
 build_set() {
     have cargo || fail "cargo is missing: install Rust 1.95 with rustup, then run this again"
     have cc || fail "there is no C compiler: install Debian package gcc, then run this again"
@@ -230,5 +241,6 @@ test)
     ssh_clients
     log_verifiers
     object_store
+    mail_server
     ;;
 esac

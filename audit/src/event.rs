@@ -245,6 +245,14 @@ kinds! {
     LedgerChange = "ledger.change",
     /// A piece of work changed state; `detail.transition` says how.
     Work = "work.transition",
+    /// Mail was handed to the mail server; `detail.what` says what for.
+    MailSent = "mail.sent",
+    /// Mail was not sent, and is not tried again; `detail.why` says why.
+    MailGivenUp = "mail.given-up",
+    /// Somebody tried whether mail goes.
+    MailTried = "mail.tried",
+    /// A review or an approval after the fact was not there in time; `detail.what` says which, and who has mail is told.
+    WorkOverdue = "work.overdue",
     /// An incident lock was set.
     LockSet = "lock.set",
     /// An incident lock was lifted.

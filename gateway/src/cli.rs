@@ -14,6 +14,7 @@ pub mod init;
 mod ledger;
 mod lock;
 mod log;
+mod mail;
 pub mod output;
 mod paperwork;
 mod person;
@@ -92,7 +93,7 @@ enum Command {
 /// What works on a data directory that is there.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Check configuration, keys, database, disk, clock and sandbox, and say what to do
+    /// Check configuration, keys, database, disk, clock, sandbox and mail, and say what to do
     Doctor,
     /// Say whether a person may reach a device, and every reason why not
     Explain(explain::Args),
@@ -129,6 +130,9 @@ enum Verb {
     /// The log of events
     #[command(subcommand)]
     Log(log::Command),
+    /// Mail to people: whether it goes, and what waits
+    #[command(subcommand)]
+    Mail(mail::Command),
     /// Copy everything into a folder or a bucket while the gateway serves; what never changes is copied once
     Backup(backup::Args),
     /// The certificate authorities: for sign-ins, and for devices' names
@@ -204,6 +208,7 @@ async fn act(verb: Verb, context: &Context) -> Result<(), CliError> {
         Verb::Retention(command) => retention::run(command, context).await,
         Verb::Ledger(command) => ledger::run(command, context).await,
         Verb::Log(command) => log::run(command, context).await,
+        Verb::Mail(command) => mail::run(command, context).await,
         Verb::Backup(args) => backup::run(args, context).await,
         Verb::Ca(command) => paperwork::ca(command, context).await,
     }

@@ -9,10 +9,13 @@ mod backup;
 mod console;
 #[path = "config/log.rs"]
 mod log;
+#[path = "config/mail.rs"]
+mod mail;
 
 pub use backup::Backup;
 pub use console::Console;
 pub use log::{Log, Witness};
+pub use mail::{Mail, Tls};
 
 use chrono_tz::Tz;
 use ipnet::IpNet;
@@ -81,6 +84,9 @@ pub struct Config {
     /// The store that backups go to.
     #[serde(default)]
     pub backup: Backup,
+    /// The mail server.
+    #[serde(default)]
+    pub mail: Mail,
     /// The running process.
     #[serde(default)]
     pub process: Process,
@@ -310,6 +316,7 @@ impl Config {
         self.log.check()?;
         self.console.check()?;
         self.backup.check()?;
+        self.mail.check()?;
         if let Some(class) = Class::ALL.into_iter().find(|class| self.retention.of(*class) == Some(0)) {
             return Err(format!(
                 "retention: the days of {class:?} are 0: they must be at least 1; left out, it is kept for good"
@@ -427,6 +434,12 @@ impl Config {
     #[must_use]
     pub fn backup_store(&self) -> Backup {
         self.backup.clone().resolved(&self.folder)
+    }
+
+    /// The mail server, with its files as seen from here.
+    #[must_use]
+    pub fn mail(&self) -> Mail {
+        self.mail.clone().resolved(&self.folder)
     }
 
     /// Where the database is.

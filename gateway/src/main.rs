@@ -8,6 +8,7 @@ mod config;
 mod console;
 mod demo;
 mod gate;
+mod mail;
 mod people;
 mod publish;
 mod registry;

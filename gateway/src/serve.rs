@@ -4,6 +4,7 @@ use crate::certificate::Certificate;
 use crate::config::Config;
 use crate::console::Console;
 use crate::gate::{Gate, Parts};
+use crate::mail::post;
 use crate::people::password::Passwords;
 use crate::publish;
 use crate::retention;
@@ -126,6 +127,7 @@ pub async fn start(config: Config, held: Held) -> anyhow::Result<Serving> {
     tokio::spawn(live::watch(gate.clone(), seen));
     tokio::spawn(progress::watch(gate.clone()));
     tokio::spawn(witnesses::ask(gate.clone()));
+    tokio::spawn(post::carry(gate.clone()));
     let door = Arc::new(Door::default());
     gate.sessions.spawn(door.clone().tell_of_strangers(gate.clone()));
     for listener in listeners {
@@ -277,8 +279,10 @@ async fn parts(config: &Config) -> anyhow::Result<Parts> {
     let master_key = master_key(config)?;
     let database = config.database().map_err(anyhow::Error::msg)?;
     let limits = Limits { reserve_bytes: config.recording.reserve_mib << 20, durability: config.recording.durability };
+    let store = Store::open(&database, master_key).await?;
+    store.take_mail(config.mail.is_on());
     Ok(Parts {
-        store: Store::open(&database, master_key).await?,
+        store,
         recordings: Recordings::open(config.recordings_dir(), limits, recipients(config)?)?,
         user_ca: UserCa::load(&config.user_ca())?,
         host_ca: HostCa::load(&config.host_ca())?,

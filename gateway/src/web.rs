@@ -120,7 +120,11 @@ where
     }
 }
 
-fn connector(authority: &Path) -> anyhow::Result<TlsConnector> {
+/// TLS towards a machine whose certificate chains to one of the authorities of a PEM file.
+///
+/// # Errors
+/// The file cannot be read, or holds none.
+pub fn connector(authority: &Path) -> anyhow::Result<TlsConnector> {
     let mut roots = RootCertStore::empty();
     let read = CertificateDer::pem_file_iter(authority).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     for certificate in read.with_context(|| format!("cannot read the authority {}", authority.display()))? {

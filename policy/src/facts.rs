@@ -4,6 +4,7 @@
 
 use crate::error::PolicyError;
 use crate::id::{DeviceId, PersonId, VendorId};
+use crate::mail::MailAddress;
 use crate::work::Work;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -105,6 +106,9 @@ pub struct Person {
     pub roles: BTreeSet<HospitalRole>,
     /// The language of prompts and reasons.
     pub language: Language,
+    /// Where they get mail; without it they get none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<MailAddress>,
 }
 
 /// What may be opened towards a device. Everything is denied until it is named.

@@ -9,6 +9,8 @@ pub mod error;
 pub mod factor;
 pub mod facts;
 pub mod id;
+pub mod mail;
+pub mod notice;
 pub mod reason;
 pub mod retention;
 mod rules;

@@ -44,6 +44,7 @@ pub fn engineer(id: &str) -> Person {
         sources: Vec::new(),
         roles: BTreeSet::new(),
         language: Language::Ja,
+        mail: None,
     }
 }
 

@@ -269,10 +269,28 @@ impl Gateway {
         let after = before.replacen(&format!("{section}\n"), &format!("{section}\n{lines}\n"), 1);
         ensure!(before != after, "the demo's configuration has no {section}: {before}");
         std::fs::write(&self.demo.config, after)?;
+        self.reload()
+    }
+
+    /// Writes a section behind all others of its configuration, in place of an earlier one of that name.
+    ///
+    /// # Errors
+    /// The disk is full.
+    pub fn set_last_section(&self, section: &str) -> Result<()> {
+        let head = section.lines().next().context("a section begins with its name")?;
+        let before = std::fs::read_to_string(&self.demo.config)?;
+        let kept = before.split_once(&format!("\n{head}\n")).map_or(before.trim_end(), |(kept, _)| kept);
+        Ok(std::fs::write(&self.demo.config, format!("{kept}\n\n{section}"))?)
+    }
+
+    /// Has it read its configuration again.
+    ///
+    /// # Errors
+    /// It does not take it.
+    pub fn reload(&self) -> Result<()> {
         let mark = self.log.mark();
         self.signal(Signal::HUP)?;
-        self.log.wait_after(mark, "was read again", crate::PATIENCE)?;
-        Ok(())
+        self.log.wait_after(mark, "was read again", crate::PATIENCE).map(drop)
     }
 
     /// Its process.

@@ -17,6 +17,7 @@ mod hand;
 mod hospital;
 mod link;
 mod load;
+mod mail;
 mod peers;
 mod player;
 mod postgres;
@@ -44,6 +45,7 @@ pub use hand::{Hand, Tab};
 pub use hospital::{DEVICE, Database, ENGINEER, Engineer, Hospital, VENDOR, Window, at};
 pub use link::Link;
 pub use load::{Figures, Load};
+pub use mail::{MAIL_FROM, MAIL_PASSWORD, Mail, MailServer, MailWay};
 pub use peers::{
     Echo, Silent, await_disconnection, await_standstill, connect_from, connected, connections_to, current_user,
     free_port, pattern_file, sha256, sha256_of_output,

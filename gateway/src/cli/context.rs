@@ -43,7 +43,9 @@ impl Context {
     pub async fn store(&self) -> Result<&Store, CliError> {
         let open = async {
             let database = self.config.database().map_err(CliError::Usage)?;
-            Ok::<_, CliError>(Store::open(&database, serve::master_key(&self.config)?).await?)
+            let store = Store::open(&database, serve::master_key(&self.config)?).await?;
+            store.take_mail(self.config.mail.is_on());
+            Ok::<_, CliError>(store)
         };
         self.store.get_or_try_init(|| open).await
     }

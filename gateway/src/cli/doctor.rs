@@ -1,7 +1,8 @@
 //! `sekimori doctor`: what stands in the way of a night without trouble, and what to do about it. What concerns the
-//! machine itself is in `machine`.
+//! machine itself is in `machine`, mail in `mail`.
 
 mod machine;
+mod mail;
 
 use super::context::Context;
 use super::error::CliError;
@@ -49,6 +50,7 @@ pub async fn run(context: &Context) -> Result<(), CliError> {
     files(context, &mut checks);
     machine::check(context, &mut checks);
     listeners(context, &mut checks).await;
+    checks.push(mail::server(context).await);
     match context.store().await {
         Ok(_) => {
             checks.push(ok("database", "opens, its schema is current, and the master key fits".into()));
@@ -56,6 +58,7 @@ pub async fn run(context: &Context) -> Result<(), CliError> {
             sealing(context, &mut checks).await?;
             recordings(context, &mut checks).await?;
             checks.push(forecast(context).await?);
+            checks.extend(mail::waiting(context).await?);
             register(context, &mut checks).await?;
         }
         Err(fault) => checks.push(fail("database", fault.to_string())),

@@ -122,6 +122,7 @@ pub async fn run(args: Args, json: bool) -> Result<(), CliError> {
         sources: Vec::new(),
         roles,
         language: Language::Ja,
+        mail: None,
     };
     let plan = Plan {
         folder: args.dir,
@@ -352,6 +353,7 @@ mod tests {
                 sources: Vec::new(),
                 roles: BTreeSet::from([HospitalRole::Administrator]),
                 language: Language::Ja,
+                mail: None,
             },
             shutdown_grace_seconds: 60,
             work: 2,

@@ -13,6 +13,7 @@ use sekimori_audit::event::{Event, Kind};
 use sekimori_policy::authority::{Act, may_act_for};
 use sekimori_policy::facts::{Attestation, HospitalRole, Language, Person, Status};
 use sekimori_policy::id::{PersonId, VendorId};
+use sekimori_policy::mail::{InvalidMail, MailAddress};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -86,13 +87,16 @@ pub enum Command {
         /// The person's ID
         id: PersonId,
     },
-    /// Invite a person to enrol in the browser: prints the link and its QR code once
+    /// Invite a person to enrol in the browser: prints the link and its QR code once, or mails the link
     Invite {
         /// The person's ID
         id: PersonId,
         /// Write it also as a page to print, into a file that does not exist
         #[arg(long, value_name = "FILE")]
         page: Option<PathBuf>,
+        /// Mail the link to the person, and show it to nobody
+        #[arg(long, conflicts_with = "page")]
+        mail: bool,
     },
     /// Take all factors away: password, authenticator, recovery codes, passkeys, SSH keys; sign-ins and invitations end
     ResetFactors {
@@ -165,7 +169,14 @@ pub struct Details {
     /// The language of prompts: ja or en
     #[arg(long, value_parser = language)]
     language: Option<Language>,
+    /// Where they get mail, or `none`
+    #[arg(long, value_name = "ADDRESS", value_parser = mail)]
+    mail: Option<Mail>,
 }
+
+/// A mail address as it is typed, or none.
+#[derive(Debug, Clone)]
+struct Mail(Option<MailAddress>);
 
 /// The roles as they are typed.
 const ROLES: [(&str, HospitalRole); 5] = [
@@ -189,6 +200,13 @@ fn language(text: &str) -> Result<Language, String> {
     }
 }
 
+fn mail(text: &str) -> Result<Mail, String> {
+    match text {
+        "none" => Ok(Mail(None)),
+        text => text.parse().map(|address| Mail(Some(address))).map_err(|fault: InvalidMail| fault.to_string()),
+    }
+}
+
 impl Details {
     fn apply(&self, person: &mut Person) {
         if !self.roles.is_empty() {
@@ -199,6 +217,9 @@ impl Details {
         }
         if let Some(language) = self.language {
             person.language = language;
+        }
+        if let Some(Mail(mail)) = &self.mail {
+            person.mail.clone_from(mail);
         }
     }
 }
@@ -237,7 +258,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Retire { id, reason } => switch(&id, Switch::Retire, &reason, context).await,
         Command::Password { id, stdin } => factors::password(&id, stdin, context).await,
         Command::Totp { id } => factors::totp(&id, context).await,
-        Command::Invite { id, page } => invite::invite(&id, page.as_deref(), context).await,
+        Command::Invite { id, page, mail } => invite::invite(&id, page.as_deref(), mail, context).await,
         Command::ResetFactors { id, reason } => factors::reset(&id, &reason, context).await,
         Command::Unlock { id } => factors::unlock(&id, context).await,
         Command::Key(command) => factors::key(command, context).await,
@@ -270,6 +291,7 @@ async fn add(
         sources: Vec::new(),
         roles: std::collections::BTreeSet::new(),
         language: context.config.hospital.language,
+        mail: None,
     };
     details.apply(&mut person);
     people::add(context.store().await?, &by, &person, event).await?;
@@ -351,6 +373,7 @@ fn show(person: &Person, context: &Context) -> Result<(), CliError> {
             format!("事業者:   {}", person.vendor.as_ref().map_or("院内".into(), ToString::to_string)),
             format!("役割:     {}", roles(person)),
             format!("状態:     {}", status(person.status)),
+            format!("メール:   {}", person.mail.as_ref().map_or("なし".into(), ToString::to_string)),
             format!("接続元:   {}", networks(&person.sources)),
         ]
         .join("\n")

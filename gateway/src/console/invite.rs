@@ -28,6 +28,10 @@ struct InvitePage<'a> {
     why_not: Option<&'static str>,
     last: Option<Last>,
     sheet: Option<Sheet>,
+    /// Where it can be mailed to.
+    mail: Option<String>,
+    /// Whether it was just mailed.
+    mailed: bool,
     // What the sheet is about, in its reader's language.
     ja: bool,
     hospital: &'a str,
@@ -53,7 +57,7 @@ struct Sheet {
 pub async fn page(visit: Visit, Path(id): Path<String>) -> Result<Response, Fault> {
     visit.authority(Act::ManagePeople)?;
     let person = known(&visit, &id).await?;
-    shown(&visit, &person, None).await
+    shown(&visit, &person, None, false).await
 }
 
 /// `POST /people/{id}/invite`.
@@ -64,7 +68,10 @@ pub async fn invite(visit: Visit, Path(id): Path<String>) -> Result<Response, Fa
     if let Some(why) = why_not(&visit, &person).await? {
         return Err(Fault::Invalid(why.to_owned()));
     }
-    make(&visit, &person).await
+    match visit.form.one("by") {
+        "mail" => by_mail(&visit, &person).await,
+        _ => make(&visit, &person).await,
+    }
 }
 
 /// Why nobody is invited as things stand: somebody who has factors loses them first, with a reason that stays on record,
@@ -91,11 +98,28 @@ pub async fn make(visit: &Visit, person: &Person) -> Result<Response, Fault> {
     let event = visit.event(Kind::InvitationMade, Value::Null)?;
     // As the administrator's own browser found it: that works through whatever stands in between.
     let console = visit.origin.clone().or_else(|| gate.config().console.url()).unwrap_or_default();
-    let made = Box::pin(invitation::make(&gate.store, person, &console, event)).await?;
-    shown(visit, person, Some(made)).await
+    let made = Box::pin(invitation::make(&gate.store, person, &console, false, event)).await?;
+    shown(visit, person, Some(made), false).await
 }
 
-async fn shown(visit: &Visit, person: &Person, made: Option<Made>) -> Result<Response, Fault> {
+/// Where an invitation of this person can be mailed to.
+fn address(visit: &Request, person: &Person) -> Option<String> {
+    let config = visit.console.gate.config();
+    person.mail.as_ref().filter(|_| config.mail.is_on()).map(ToString::to_string)
+}
+
+/// Makes an invitation that is mailed to the person, and shown to nobody.
+async fn by_mail(visit: &Visit, person: &Person) -> Result<Response, Fault> {
+    if address(visit, person).is_none() {
+        return Err(Fault::Invalid(Texts::of(visit.language).not_mailable.to_owned()));
+    }
+    let event = visit.event(Kind::InvitationMade, Value::Null)?;
+    // What the link begins with is put before it when it is sent: the configured address, whatever this request names.
+    Box::pin(invitation::make(&visit.console.gate.store, person, "", true, event)).await?;
+    shown(visit, person, None, true).await
+}
+
+async fn shown(visit: &Visit, person: &Person, made: Option<Made>, mailed: bool) -> Result<Response, Fault> {
     let j = Texts::of(visit.language);
     let gate = &visit.console.gate;
     let now = Utc::now();
@@ -118,6 +142,8 @@ async fn shown(visit: &Visit, person: &Person, made: Option<Made>) -> Result<Res
         why_not: why_not(visit, person).await?,
         last,
         sheet,
+        mail: address(visit, person),
+        mailed,
         ja: in_japanese(person),
         hospital: &gate.config().hospital.name,
     })

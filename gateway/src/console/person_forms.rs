@@ -13,6 +13,7 @@ use sekimori_audit::event::Kind;
 use sekimori_policy::authority::Act;
 use sekimori_policy::facts::{HospitalRole, Language, Person, Status};
 use sekimori_policy::id::{PersonId, VendorId};
+use sekimori_policy::mail::MailAddress;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -48,6 +49,7 @@ async fn try_add(visit: &Request) -> Result<PersonId, Fault> {
         sources: Vec::new(),
         roles: BTreeSet::new(),
         language: Language::Ja,
+        mail: None,
     };
     said.write(&mut person);
     let by = &visit.signed_in()?.person;
@@ -96,6 +98,7 @@ struct Said {
     roles: BTreeSet<HospitalRole>,
     sources: Vec<IpNet>,
     language: Language,
+    mail: Option<MailAddress>,
 }
 
 impl Said {
@@ -105,6 +108,7 @@ impl Said {
         person.roles = self.roles;
         person.sources = self.sources;
         person.language = self.language;
+        person.mail = self.mail;
     }
 }
 
@@ -126,12 +130,14 @@ fn said(visit: &Request, flaws: &mut Flaws) -> Option<Said> {
         _ => Err(Problem::Missing),
     };
     let language = flaws.read("language", language);
+    let mail = flaws.read("mail", typed::mail(form.one("mail")));
     Some(Said {
         name: form.one("name").to_owned(),
         vendor: vendor?,
         roles: roles?,
         sources: sources?,
         language: language?,
+        mail: mail?,
     })
 }
 
@@ -160,6 +166,7 @@ fn values(person: &Person) -> Fields {
         ("vendor", person.vendor.as_ref().map(ToString::to_string).unwrap_or_default()),
         ("sources", lines(&person.sources)),
         ("language", code(person.language).to_owned()),
+        ("mail", person.mail.as_ref().map(ToString::to_string).unwrap_or_default()),
     ];
     let roles = person.roles.iter().map(|role| ("roles", role_code(*role).to_owned()));
     Fields::owned(fields.into_iter().chain(roles).collect())
@@ -180,6 +187,7 @@ async fn form(visit: &Request, person: Option<&Person>) -> Result<Form, Fault> {
         Field::new("vendor", t.vendor, r.vendor_hint, Input::Pick(vendors)),
         Field::new("roles", t.roles, r.roles_hint, Input::Any(roles)),
         Field::new("sources", t.source, r.own_sources_hint, Input::Codes),
+        Field::new("mail", r.mail, r.mail_hint, Input::Code),
         Field::new("language", r.language, r.language_hint, Input::One(languages)).required(),
     ];
     let (action, back) = match person {

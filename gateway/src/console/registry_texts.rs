@@ -44,6 +44,9 @@ super::texts::texts! {
     own_sources_hint: "1行に1件。例: 203.0.113.0/24。事業者の接続元があれば、両方に含まれる場所からだけ接続できます。", "One a line, such as 203.0.113.0/24. Where the vendor has sources too, both have to contain the place.";
     language: "言語", "Language";
     language_hint: "端末での案内や理由の表示に使います。", "What prompts and reasons are written in.";
+    mail: "メールアドレス", "Mail address";
+    mail_hint: "任意です。1件だけ。招待や、申請・承認のお知らせを送ります。", "Optional, and one only. Invitations and notices of requests and decisions go there.";
+    no_mail: "登録されていません。お知らせは届きません。", "None: nothing is sent.";
     japanese: "日本語", "Japanese";
     english: "英語", "English";
     as_the_vendor: "事業者の接続元のとおり", "as the vendor's";

@@ -90,6 +90,7 @@ fn staff(id: &str, name: &str, role: HospitalRole) -> Person {
         sources: loopback(),
         roles: BTreeSet::from([role]),
         language: Language::Ja,
+        mail: None,
     }
 }
 

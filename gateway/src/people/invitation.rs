@@ -38,21 +38,28 @@ pub struct Made {
 }
 
 /// Invites a person to enrol, at the event's time; what it replaces ends. `console` is the address of the console,
-/// without a path; the event is filled in.
+/// without a path; the event is filled in. Where it is mailed, the link is for nobody else to see.
 ///
 /// # Errors
 /// The person is not active, or the database or the system fails.
-pub async fn make(store: &Store, person: &Person, console: &str, event: Event) -> Result<Made, InvitationError> {
+pub async fn make(
+    store: &Store,
+    person: &Person,
+    console: &str,
+    mailed: bool,
+    event: Event,
+) -> Result<Made, InvitationError> {
     let secret = token::random()?;
     let (made, expires) = (event.at, event.at + COUNTS_FOR);
     let invitation = Invitation::new(person.id.clone(), made, expires);
     let event = Event {
         person: Some(person.id.clone()),
         vendor: person.vendor.clone(),
-        detail: json!({ "invitation": invitation.id, "expires": expires }),
+        detail: json!({ "invitation": invitation.id, "expires": expires, "mailed": mailed }),
         ..event
     };
-    store.invite(&invitation, &token::hash(PURPOSE, &secret), event).await?;
+    let by_mail = mailed.then_some(secret.as_str());
+    store.invite(&invitation, &token::hash(PURPOSE, &secret), by_mail, event).await?;
     Ok(Made { link: Zeroizing::new(format!("{console}/join/{}", *secret)), expires })
 }
 

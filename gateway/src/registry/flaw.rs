@@ -56,6 +56,8 @@ pub enum Problem {
     NoAddress(String),
     /// No TCP port.
     NoPort(String),
+    /// No mail address.
+    NoMail(String),
     /// No account.
     NotAnAccount(String),
     /// A device without any account.
@@ -120,6 +122,9 @@ impl Problem {
             Self::NoPort(text) => {
                 format!("「{text}」はポート番号ではありません。1から65535までの半角数字で入力してください。")
             }
+            Self::NoMail(text) => format!(
+                "「{text}」はメールアドレスではありません。sato@hospital.example のように、半角で1件だけ入力してください。"
+            ),
             Self::NotAnAccount(text) => format!(
                 "「{text}」はアカウントとして使えません。空白と「+」を含まない半角文字で、共用の場合は「名前:shared」と入力してください。"
             ),
@@ -172,6 +177,9 @@ impl fmt::Display for Problem {
                 write!(f, "{text:?} is no address: write HOST, HOST:PORT or [IPV6]:PORT, such as 10.0.0.5 or fd00::5")
             }
             Self::NoPort(text) => write!(f, "{text} is no port: write 1 to 65535"),
+            Self::NoMail(text) => {
+                write!(f, "{text:?} is no mail address: write one, in ASCII, such as sato@hospital.example")
+            }
             Self::NotAnAccount(text) => {
                 write!(f, "{text} is no account: write NAME or NAME:shared, in ASCII without blanks and '+'")
             }

@@ -5,6 +5,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use ipnet::IpNet;
 use sekimori_policy::facts::{Account, Period};
+use sekimori_policy::mail::MailAddress;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -38,7 +39,8 @@ pub fn words(field: &'static str, text: &str) -> Option<Flaw> {
 }
 
 /// Marks that reorder or hide what stands around them. Joiners are none of them: some scripts need them.
-fn acts(c: char) -> bool {
+#[must_use]
+pub fn acts(c: char) -> bool {
     matches!(
         c,
         '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
@@ -105,6 +107,17 @@ pub fn port(text: &str) -> Result<u16, Problem> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let port = text.parse().ok().filter(|port| digits && *port != 0);
     port.ok_or_else(|| Problem::NoPort(short(text)))
+}
+
+/// A mail address; none where nothing was typed.
+///
+/// # Errors
+/// What a mail address looks like.
+pub fn mail(text: &str) -> Result<Option<MailAddress>, Problem> {
+    match text {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| Problem::NoMail(short(text))),
+    }
 }
 
 /// An account on a device: `NAME`, or `NAME:shared`.

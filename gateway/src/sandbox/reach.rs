@@ -138,6 +138,12 @@ fn reading(config: &Config, config_path: &Path) -> Vec<PathBuf> {
     }
     let authorities = config.log.witnesses.iter().filter_map(|witness| config.witness_ca(witness));
     read.extend(authorities.flat_map(|file| [parent(&file), file]));
+    if config.mail.is_on() {
+        // Read again for each mail.
+        let mail = config.mail();
+        let authorities = mail.authorities().to_owned();
+        read.extend(mail.password_file.into_iter().chain([authorities]).flat_map(|file| [parent(&file), file]));
+    }
     if let Ok(Database::Postgres { url, ca }) = config.database() {
         // Authorities are renewed; the pool reads them with each new connection.
         read.extend(ca.into_iter().flat_map(|file| [parent(&file), file]));

@@ -6,6 +6,7 @@ use super::change::Change;
 use super::db::{Row, args};
 use super::error::StoreError;
 use super::factors::{insert_key, take_away};
+use super::mails::{self, Posting, What};
 use super::persons;
 use super::recovery::{self, RecoveryCode};
 use chrono::{DateTime, Utc};
@@ -98,16 +99,34 @@ pub struct Enrolling {
 }
 
 impl Store {
-    /// Makes an invitation whose token has this hash, and ends the earlier ones of its person.
+    /// Makes an invitation whose token has this hash, and ends the earlier ones of its person. With the token it is mailed
+    /// as well.
     ///
     /// # Errors
     /// [`StoreError::Unknown`] person; [`StoreError::Invalid`] if they are not active.
-    pub async fn invite(&self, new: &Invitation, token_hash: &str, event: Event) -> Result<(), StoreError> {
+    pub async fn invite(
+        &self,
+        new: &Invitation,
+        token_hash: &str,
+        by_mail: Option<&str>,
+        event: Event,
+    ) -> Result<(), StoreError> {
         let mut change = self.change().await?;
         require_active(&mut change, &new.person).await?;
         end_all(&mut change, &new.person, Ending::Replaced, event.at).await?;
         let sql = "INSERT INTO invitation (id, person, token, made, expires) VALUES ($1, $2, $3, $4, $5)";
         change.run(sql, args![new.id, new.person.as_str(), token_hash, new.made, new.expires]).await?;
+        if let Some(token) = by_mail {
+            let posting = Posting {
+                person: &new.person,
+                what: What::Invitation,
+                about: new.id.to_string(),
+                step: 0,
+                expires: new.expires,
+                secret: Some(token.as_bytes()),
+            };
+            mails::post(self, &mut change, posting, &event).await?;
+        }
         change.commit(&event).await?;
         Ok(())
     }

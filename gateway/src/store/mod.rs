@@ -3,7 +3,7 @@
 //! Architectural invariant: no change without its event. A [`change::Change`] can only be committed with one, and both
 //! commit together. Exceptions: a spent one-time code, and how far a passkey has counted, are told of by the sign-in's own
 //! event (`factors`, `passkeys`); challenges of passkeys, and when a sign-in of the console was last used, are told of by
-//! nobody (`console_sign_ins`).
+//! nobody (`console_sign_ins`), nor is it that a mail was tried (`mails`).
 //!
 //! Nothing here decides: `sekimori_policy` does, from the [`Facts`](sekimori_policy::facts::Facts) read here.
 
@@ -25,6 +25,8 @@ mod keeping;
 mod ledger;
 mod listings;
 mod locks;
+mod mails;
+mod overdue;
 mod pages;
 mod passkeys;
 mod persons;
@@ -51,6 +53,7 @@ pub use events::Unsealed;
 pub use invitations::{Ending, Enrolling, Invitation};
 pub use keeping::{Hold, KeptRow, Purge};
 pub use locks::LockRecord;
+pub use mails::{Mail, Outcome, What};
 pub use pages::SessionPage;
 pub use passkeys::{Challenge, Passkey, stands_on};
 pub use records::ChannelRecord;
@@ -65,6 +68,7 @@ use facts::AllowedSources;
 use sekimori_audit::event::Event;
 use sekimori_certs::secret::MasterKey;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use zeroize::Zeroizing;
 
@@ -79,6 +83,8 @@ struct Inner {
     key: MasterKey,
     /// Who is let in at all, as of one event; see `facts`.
     allowed: Mutex<Option<AllowedSources>>,
+    /// Whether mail is written at all; see `mails`.
+    mails: AtomicBool,
 }
 
 impl Store {
@@ -159,7 +165,7 @@ impl Store {
     }
 
     fn around(db: Db, key: MasterKey) -> Self {
-        Self { inner: Arc::new(Inner { db, key, allowed: Mutex::new(None) }) }
+        Self { inner: Arc::new(Inner { db, key, allowed: Mutex::new(None), mails: AtomicBool::new(false) }) }
     }
 
     /// Seals a secret to its place, which `what` names.

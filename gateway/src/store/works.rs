@@ -4,7 +4,7 @@ use super::Store;
 use super::change::{Change, Read, document};
 use super::db::{Arg, args};
 use super::error::StoreError;
-use super::{devices, factors, vendors};
+use super::{devices, factors, mails, vendors};
 use sekimori_audit::event::Event;
 use sekimori_policy::id::{VendorId, WorkId};
 use sekimori_policy::work::{Stage, Work};
@@ -22,6 +22,7 @@ impl Store {
         require_named(&mut change, work).await?;
         let sql = "INSERT INTO work (id, vendor, document, stage, unreviewed) VALUES ($1, $2, $3, $4, $5)";
         change.run(sql, columns(work)?).await?;
+        mails::post_step(self, &mut change, work, &event).await?;
         change.commit(&event).await?;
         Ok(())
     }
@@ -39,6 +40,7 @@ impl Store {
             return Err(StoreError::conflict("work", id));
         }
         write(&mut change, after).await?;
+        mails::post_step(self, &mut change, after, &event).await?;
         change.commit(&event).await?;
         Ok(())
     }
@@ -62,6 +64,7 @@ impl Store {
         };
         if after != before {
             write(&mut change, &after).await?;
+            mails::post_step(self, &mut change, &after, &event).await?;
             change.commit(&event).await?;
         }
         Ok(Some(Ok(())))

@@ -33,6 +33,7 @@ impl Office {
             sources: Vec::new(),
             roles: BTreeSet::from([HospitalRole::Administrator]),
             language: Language::Ja,
+            mail: None,
         };
         let plan = Plan {
             folder: office.folder.path().join("gate"),

@@ -5,6 +5,9 @@ texts! {
     invite_lead: "招待リンクから、本人がパスワードと認証アプリを登録します。リンクは72時間、一度だけ使えます。本人に直接、または電話などで確かめた相手に渡してください。", "With the link, the person sets a password and an authenticator. It works once, for 72 hours. Hand it over yourself, or to somebody whom you made sure of.";
     invite_replaces: "登録が済むと、この人のこれまでのパスワード、認証アプリ、SSH鍵、パスキー、サインインはすべて無効になります。", "Once they have enrolled, none of their earlier passwords, authenticators, SSH keys, passkeys and sign-ins counts any more.";
     invite_now: "新しい招待を作る", "Make a new invitation";
+    invite_by_mail: "招待をメールで送る:", "Mail an invitation to";
+    mailed: "招待をメールで送ります。リンクは本人だけに届き、ここには表示しません。届いたかどうかは、本人に確かめてください。", "The invitation is on its way. Its link goes to nobody else, and is not shown here. Ask them whether it has come.";
+    not_mailable: "この人のメールアドレスか、メールサーバーの設定がありません。", "They have no mail address, or no mail server is configured.";
     invite_ends_earlier: "前の招待は、新しい招待を作ると使えなくなります。", "An earlier invitation ends when a new one is made.";
     not_invitable: "この人は停止中です。招待の前に、利用を再開してください。", "This person is switched off: switch them on again first.";
     has_factors: "この人には登録済みの本人確認の手段があります。利用者のページで、理由を書いて取り消してください。新しい招待がすぐに作られます。", "This person has factors. Take them away on their page, with a reason: a new invitation is made at once.";

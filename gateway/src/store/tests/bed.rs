@@ -97,6 +97,7 @@ pub fn person(id: &str, vendor: Option<&str>) -> Person {
         sources: Vec::new(),
         roles: BTreeSet::new(),
         language: Language::Ja,
+        mail: None,
     }
 }
 

@@ -85,7 +85,7 @@ async fn people_and_factors(store: &Store) {
     act!(store, VendorAdd, add_vendor(&vendor("beta")));
     let invitation = Invitation::new(eng1.clone(), noon(), noon() + TimeDelta::hours(72));
     let (id, until) = (invitation.id, noon() + TimeDelta::hours(1));
-    act!(store, InvitationMade, invite(&invitation, "token"));
+    act!(store, InvitationMade, invite(&invitation, "token", Some("token")));
     act!(store, InvitationOpened, open_invitation(id, "page", until, b"a-seed-of-twenty-byt"));
     act!(store, InvitationRefused, enrolment_failed(id, 10));
     act!(store, PersonAdd, add_person(&person("eng2", Some("acme"))));

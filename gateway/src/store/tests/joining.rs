@@ -22,7 +22,7 @@ fn brought() -> Enrolling {
 /// Invited, and the page opened.
 async fn opened(store: &Store, token: &str, page: &str) -> Invitation {
     let invitation = invitation();
-    store.invite(&invitation, token, event(Kind::InvitationMade)).await.unwrap();
+    store.invite(&invitation, token, None, event(Kind::InvitationMade)).await.unwrap();
     let until = noon() + TimeDelta::hours(1);
     store.open_invitation(invitation.id, page, until, SEED, event(Kind::InvitationOpened)).await.unwrap();
     store.invitation_of_page(page).await.unwrap().unwrap()
@@ -59,7 +59,7 @@ pub async fn an_invitation_counts_until_it_ends(bed: Bed) {
         store.update_person(&eng1, event(Kind::PersonChange), edit)
     };
     switch(Status::Suspended).await.unwrap();
-    let invited = store.invite(&invitation(), "t4", event(Kind::InvitationMade)).await;
+    let invited = store.invite(&invitation(), "t4", None, event(Kind::InvitationMade)).await;
     assert!(matches!(invited, Err(StoreError::Invalid { .. })), "{invited:?}");
     switch(Status::Active).await.unwrap();
     assert_eq!(how(&store, "t3", 0).await, Some(Ending::TakenBack));

@@ -7,6 +7,7 @@ mod bed;
 mod deciding;
 mod events;
 mod joining;
+mod mailing;
 mod opening;
 mod passkeys;
 mod people;
@@ -75,6 +76,10 @@ cases! {
     joining::enrolling_is_whole_or_not_at_all,
     joining::one_of_many_who_enrol_at_once_is_enrolled,
     joining::a_recovery_code_is_spent_exactly_once,
+    mailing::a_mail_is_one_gateways_until_its_claim_is_over_and_its_secret_goes_with_it,
+    mailing::the_secret_of_a_mail_that_nobody_sends_goes_when_its_time_is_over,
+    mailing::what_is_overdue_is_told_once,
+    mailing::without_a_server_no_news_is_written,
     passkeys::a_challenge_is_spent_once_for_its_purpose_from_its_source_and_in_time,
     passkeys::of_many_answers_with_the_same_count_one_counts,
     passkeys::a_passkey_takes_its_sign_ins_along_and_goes_with_a_reset,

@@ -1,0 +1,30 @@
+-- Mail that waits to be sent, and for some time what became of it. It is written with the change that it tells of. What it
+-- says is made when it is sent, of what is known then; only the secret of an invitation's link is kept for it, sealed, until
+-- it is over. Who sends it claims it for a while, so that of several gateways one does.
+CREATE TABLE mail (
+    id            TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    person        TEXT COLLATE "C" NOT NULL REFERENCES person (id),
+    what          TEXT COLLATE "C" NOT NULL,
+    about         TEXT COLLATE "C" NOT NULL,
+    step          BIGINT NOT NULL,
+    made          BIGINT NOT NULL,
+    due           BIGINT NOT NULL,
+    expires       BIGINT NOT NULL,
+    sealed        BYTEA,
+    claimed_by    TEXT COLLATE "C",
+    claimed_until BIGINT NOT NULL DEFAULT 0,
+    tries         BIGINT NOT NULL DEFAULT 0,
+    said          TEXT COLLATE "C",
+    ended         BIGINT,
+    outcome       TEXT COLLATE "C"
+);
+CREATE INDEX mail_waiting ON mail (due) WHERE ended IS NULL;
+CREATE INDEX mail_ended ON mail (ended) WHERE ended IS NOT NULL;
+
+-- What was told to be overdue, so that it is told once: the work, what is overdue, and since when.
+CREATE TABLE overdue_told (
+    work TEXT COLLATE "C" NOT NULL REFERENCES work (id),
+    what TEXT COLLATE "C" NOT NULL,
+    due  BIGINT NOT NULL,
+    PRIMARY KEY (work, what, due)
+);
