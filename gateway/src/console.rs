@@ -7,6 +7,7 @@
 
 mod account;
 mod acts;
+mod calendar;
 mod credentials;
 mod device_forms;
 mod devices;

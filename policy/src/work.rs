@@ -255,6 +255,15 @@ impl Work {
         extension.or_else(|| self.request.window.occurrence_containing(now))
     }
 
+    /// The occurrences of the window that lie in `span` or reach into it, in ascending order, with the end that an
+    /// extension moved.
+    pub fn occurrences_within(&self, span: Period) -> impl Iterator<Item = Period> {
+        let extension = self.extension();
+        let moved = move |period: &Period| extension.filter(|moved| moved.from == period.from).unwrap_or(*period);
+        let all = self.request.window.occurrences().iter().map(moved);
+        all.filter(move |period| period.from < span.until && span.from < period.until)
+    }
+
     /// When the window, with any extension, closes for the last time.
     #[must_use]
     pub fn last_end(&self) -> DateTime<Utc> {

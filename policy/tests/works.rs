@@ -3,7 +3,7 @@
 use crate::hospital::*;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sekimori_policy::error::PolicyError;
-use sekimori_policy::facts::{HospitalRole, Language};
+use sekimori_policy::facts::{HospitalRole, Language, Period};
 use sekimori_policy::window::Window;
 use sekimori_policy::work::{By, Request, Stage, State, Transition, Work};
 use std::collections::BTreeSet;
@@ -82,6 +82,21 @@ fn a_report_that_is_sent_back_is_owed_again() {
         state(&after(&work, confirm(), &approver(), at("2026-11-25 12:00")), "2026-11-25 12:00"),
         State::Reviewed
     );
+}
+
+#[test]
+fn a_calendar_is_told_where_an_extension_moved_an_end() {
+    let span = |from: &str, until: &str| Period { from: at(from), until: at(until) };
+    let day = span("2026-11-24 00:00", "2026-11-26 00:00");
+    let within = |work: &Work, day| work.occurrences_within(day).collect::<Vec<_>>();
+    assert_eq!(within(&begun(), day), [span("2026-11-24 22:00", "2026-11-25 02:00")]);
+    let extended = Transition::Extend { until: at("2026-11-25 03:00") };
+    let extended = after(&begun(), extended, &approver(), midnight());
+    assert_eq!(within(&extended, day), [span("2026-11-24 22:00", "2026-11-25 03:00")]);
+    // It reaches into a span that begins before its moved end, and not into one that begins with it.
+    assert_eq!(within(&extended, span("2026-11-25 02:30", "2026-11-26 00:00")).len(), 1);
+    assert_eq!(within(&extended, span("2026-11-25 03:00", "2026-11-26 00:00")), []);
+    assert_eq!(within(&extended, span("2026-11-24 00:00", "2026-11-24 22:00")), []);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The routes, each once: what serves them, and the list that `routes.txt` is compared with.
 
 use super::{
-    Console, account, acts, credentials, device_forms, devices, guard, host_keys, invite, join, lists, locks,
+    Console, account, acts, calendar, credentials, device_forms, devices, guard, host_keys, invite, join, lists, locks,
     my_devices, passkeys, people, person_forms, request, sessions, sign_in, static_files, vendors, wall, watch, works,
 };
 use axum::Router;
@@ -70,6 +70,7 @@ routes! {
     post "/attestation" => my_devices::attest,
     get "/request" => request::form,
     post "/request" => request::send,
+    get "/calendar" => calendar::calendar,
     get "/works" => works::list,
     get "/inbox" => works::inbox,
     get "/reviews" => works::reviews,

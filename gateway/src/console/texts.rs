@@ -28,6 +28,7 @@ macro_rules! texts {
 
 pub(super) use texts;
 
+pub mod calendar;
 pub mod joining;
 pub mod passkeys;
 
@@ -40,6 +41,7 @@ impl Texts {
             ("/inbox", self.inbox),
             ("/live", self.live),
             ("/reviews", self.reviews),
+            ("/calendar", self.calendar),
             ("/works", self.works),
             ("/attestation", self.attestation),
             ("/sessions", self.sessions),
@@ -117,6 +119,7 @@ texts! {
     send_again: "もう一度送る", "Send again";
     what_was_typed: "入力した内容", "What you typed";
 
+    calendar: "予定表", "Calendar";
     works: "作業", "Work";
     works_lead: "作業申請とその状態の一覧です。", "Requests for work, and how each stands.";
     no_works: "作業はまだありません。", "There is no work yet.";
@@ -317,9 +320,8 @@ mod tests {
     fn each_language_is_written_in_itself() {
         let japanese =
             |text: &str| text.chars().any(|c| matches!(c, '\u{3040}'..='\u{30ff}' | '\u{4e00}'..='\u{9fff}'));
-        for (key, ja, en) in
-            ALL.iter().chain(super::super::registry_texts::ALL).chain(joining::ALL).chain(passkeys::ALL)
-        {
+        let of_pages = [super::super::registry_texts::ALL, calendar::ALL, joining::ALL, passkeys::ALL];
+        for (key, ja, en) in of_pages.into_iter().chain([ALL]).flatten() {
             // The switch names the language that it leads to.
             if !key.starts_with("other_language") {
                 assert!(japanese(ja) && !japanese(en), "{key}: {ja} / {en}");

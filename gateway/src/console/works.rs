@@ -69,7 +69,7 @@ impl Row {
 }
 
 /// The colour of a state, beside its word.
-fn tone(state: State) -> &'static str {
+pub fn tone(state: State) -> &'static str {
     match state {
         State::Open | State::Working | State::Approved => "good",
         State::Requested | State::Ended | State::Reported | State::AwaitingRetrospectiveApproval => "warn",

@@ -8,7 +8,7 @@ use super::devices::{self, DeviceRecord};
 use super::error::StoreError;
 use super::sessions::{self, SessionRow};
 use chrono::{DateTime, Utc};
-use sekimori_policy::facts::Person;
+use sekimori_policy::facts::{Period, Person};
 use sekimori_policy::id::{DeviceId, PersonId, VendorId, WorkId};
 use sekimori_policy::work::Work;
 
@@ -35,6 +35,23 @@ impl Store {
     pub async fn works_to_decide(&self, limit: u32) -> Result<Vec<Work>, StoreError> {
         let sql = "SELECT id, document FROM work WHERE stage IN ('requested', 'emergency') ORDER BY stage, id LIMIT $1";
         works(&mut self.read().await?, sql, args![i64::from(limit)]).await
+    }
+
+    /// Pieces of work that are asked for or granted and may open within `span`, of one vendor or of all. Which of them do
+    /// is their windows' to say: recurring ones may pause.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], or the database's own failure.
+    pub async fn works_within(
+        &self,
+        vendor: Option<&VendorId>,
+        span: Period,
+        limit: u32,
+    ) -> Result<Vec<Work>, StoreError> {
+        let sql = "SELECT id, document FROM work WHERE (closes > $1 OR closes IS NULL) AND (opens < $2 OR opens IS NULL) \
+                   AND ($3 = '' OR vendor = $3) AND stage IN ('requested', 'approved', 'emergency') ORDER BY id LIMIT $4";
+        let vendor = vendor.map(VendorId::as_str).unwrap_or_default();
+        works(&mut self.read().await?, sql, args![span.from, span.until, vendor, i64::from(limit)]).await
     }
 
     /// Pieces of work with a round that lacks its review, be it that it is still under way.

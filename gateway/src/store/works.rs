@@ -20,7 +20,7 @@ impl Store {
             return Err(StoreError::exists("work", work.id()));
         }
         require_named(&mut change, work).await?;
-        let sql = "INSERT INTO work (id, vendor, document, stage, unreviewed) VALUES ($1, $2, $3, $4, $5)";
+        let sql = "INSERT INTO work (id, vendor, document, stage, unreviewed, opens, closes) VALUES ($1, $2, $3, $4, $5, $6, $7)";
         change.run(sql, columns(work)?).await?;
         mails::post_step(self, &mut change, work, &event).await?;
         change.commit(&event).await?;
@@ -97,7 +97,7 @@ impl Store {
 
 async fn write(change: &mut Change, work: &Work) -> Result<(), StoreError> {
     require_named(change, work).await?;
-    let sql = "UPDATE work SET vendor = $2, document = $3, stage = $4, unreviewed = $5 WHERE id = $1";
+    let sql = "UPDATE work SET vendor = $2, document = $3, stage = $4, unreviewed = $5, opens = $6, closes = $7 WHERE id = $1";
     change.run(sql, columns(work)?).await?;
     Ok(())
 }
@@ -116,7 +116,8 @@ fn columns(work: &Work) -> Result<Vec<Arg>, StoreError> {
         Stage::Withdrawn { .. } => "withdrawn",
     };
     let unreviewed = work.rounds().iter().any(|round| round.review().is_none());
-    Ok(args![work.id().as_str(), work.vendor().as_str(), text, stage, unreviewed])
+    let opens = work.request().window.occurrences().first().map(|first| first.from);
+    Ok(args![work.id().as_str(), work.vendor().as_str(), text, stage, unreviewed, opens, work.last_end()])
 }
 
 pub(super) async fn all(read: &mut Read) -> Result<Vec<Work>, StoreError> {
