@@ -3,7 +3,7 @@
 //! A request goes through [`guard`] first: who this is, whether `routes.txt` lets them call the route, whether it came
 //! from a page of ours. What a page may do beyond that is decided where the command line decides it as well
 //! (`sekimori_policy::authority`, [`crate::work`]). Pages are plain: they work without a
-//! script, but for what shows a session while it goes on ([`watch`], [`wall`]).
+//! script, but for what shows a session while it goes on ([`watch`], [`wall`]) and a terminal of one's own ([`terminal`]).
 
 mod account;
 mod acts;
@@ -33,6 +33,7 @@ mod sessions;
 mod sign_in;
 mod static_files;
 mod stream;
+mod terminal;
 mod texts;
 mod vendors;
 mod visit;
@@ -48,6 +49,7 @@ use axum::Router;
 use matrix::Matrix;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use terminal::{Seats, Tickets};
 use tokio::net::TcpListener;
 
 /// The running console.
@@ -59,13 +61,24 @@ pub struct Console {
     ssh: SocketAddr,
     /// Places of its own: browsers take none from SSH.
     door: Arc<Door>,
+    /// What opens terminals, and who has how many.
+    tickets: Tickets,
+    seats: Arc<Seats>,
 }
 
 impl Console {
     /// The console of a running gateway, which listens for SSH there.
     #[must_use]
     pub fn new(gate: Arc<Gate>, certificate: Certificate, ssh: SocketAddr) -> Arc<Self> {
-        Arc::new(Self { gate, certificate: Arc::new(certificate), matrix: Matrix::own(), ssh, door: Arc::default() })
+        Arc::new(Self {
+            gate,
+            certificate: Arc::new(certificate),
+            matrix: Matrix::own(),
+            ssh,
+            door: Arc::default(),
+            tickets: Tickets::default(),
+            seats: Arc::default(),
+        })
     }
 
     /// Serves on these sockets until the gateway stops, and keeps the certificate fresh.

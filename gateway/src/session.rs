@@ -6,6 +6,7 @@
 
 pub mod attended;
 pub mod backlog;
+mod caller;
 pub mod channel;
 mod end;
 mod forward;
@@ -21,6 +22,7 @@ mod telnet;
 pub mod views;
 pub mod watchers;
 
+pub use caller::{Caller, Way};
 pub use end::End;
 pub use forward::forward;
 use telnet::telnet;
@@ -36,7 +38,7 @@ use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_audit::recording::{Recording, RecordingError, SessionHead, Tap};
 use sekimori_policy::decide::{Decision, Denial, Permit, decide};
 use sekimori_policy::error::PolicyError;
-use sekimori_policy::facts::{Channel, Factors, Facts, Language, Person, Source};
+use sekimori_policy::facts::{Channel, Facts, Language};
 use sekimori_policy::id::{DeviceId, WorkId};
 use sekimori_policy::work::{By, Transition, Work};
 use serde_json::json;
@@ -46,29 +48,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
-
-/// A person who has proved who they are.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// Who.
-    pub person: Person,
-    /// What was proved.
-    pub factors: Factors,
-    /// The sign-in that this stands on.
-    pub sign_in: Uuid,
-    /// Where from.
-    pub source: Source,
-    /// Whether a certificate carried the sign-in here.
-    pub carried: bool,
-}
-
-impl Caller {
-    /// The language to speak with this person.
-    #[must_use]
-    pub fn language(&self) -> Language {
-        self.person.language
-    }
-}
 
 /// Why no session opened.
 #[derive(Debug, thiserror::Error)]
@@ -175,6 +154,7 @@ pub async fn open(
     caller: &Caller,
     device: &DeviceId,
     account: Option<&str>,
+    way: Way,
     hang_up: HangUp,
 ) -> Result<Arc<Session>, Refusal> {
     if gate.stopping() {
@@ -198,7 +178,7 @@ pub async fn open(
             return Err(Refusal::Denied(denial));
         }
     };
-    let (id, recording) = begin(gate, caller, &permit, &facts, now).await?;
+    let (id, recording) = begin(gate, caller, &permit, &facts, way, now).await?;
     let unattended = permit.attendance();
     let session = Arc::new(Session {
         id,
@@ -256,6 +236,7 @@ async fn begin(
     caller: &Caller,
     permit: &Permit,
     facts: &Facts,
+    way: Way,
     now: DateTime<Utc>,
 ) -> Result<(Uuid, Recording), Refusal> {
     let id = Uuid::now_v7();
@@ -274,7 +255,7 @@ async fn begin(
         source: Some(caller.source.address()),
         detail: json!({
             "account": permit.account(),
-            "way": "ssh",
+            "way": way.code(),
             "shared_account": shared,
             "factors": caller.factors.methods,
             "until": permit.until(),

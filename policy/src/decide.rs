@@ -58,7 +58,7 @@ pub enum Limit {
     AttestationExpiry,
     /// An incident lock was announced.
     LockStart,
-    /// The carried sign-in ends.
+    /// The sign-in that the session stands on ends.
     SignInEnd,
     /// The factors grow too old for this hospital.
     FactorAge,
@@ -263,7 +263,7 @@ impl Limit {
                 ("接続端末の安全確認の有効期限です。", "The attestation of the terminal expires.")
             }
             Self::LockStart => ("予告された非常時遮断の開始時刻です。", "An announced incident lock begins."),
-            Self::SignInEnd => ("認証の有効期間の終了です。", "The carried sign-in ends."),
+            Self::SignInEnd => ("認証の有効期間の終了です。", "The sign-in ends then."),
             Self::FactorAge => {
                 ("病院が定める認証の有効時間の終了です。", "The sign-in is older than this hospital allows.")
             }

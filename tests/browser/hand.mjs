@@ -59,6 +59,9 @@ const orders = {
   async press({ page }, { key }) {
     await page.keyboard.press(key);
   },
+  async type({ page }, { text }) {
+    await page.keyboard.type(text);
+  },
   async viewport({ page }, { width, height }) {
     await page.setViewportSize({ width, height });
   },

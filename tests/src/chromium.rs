@@ -63,7 +63,8 @@ pub fn look_at_the_console(hospital: &Hospital, shots: Option<&Path>) -> Result<
     let page = |name: &str, path: &str| json!([name, path]);
     let engineer = &hospital.engineer;
     let vendor = json!({ "id": engineer.id, "password": engineer.password, "code": engineer.codes.fresh()?, "pages": [
-        page("v-devices", "/my-devices"), page("v-works", "/works"), page("v-work", &format!("/works/{requested}")),
+        page("v-devices", "/my-devices"), page("v-terminal", &format!("/terminal/{DEVICE}/{}", hospital.sshd.account)),
+        page("v-works", "/works"), page("v-work", &format!("/works/{requested}")),
         page("v-reported", &format!("/works/{reported}")), page("v-request", &format!("/request?from={requested}")),
         page("v-attestation", "/attestation"), page("v-account", "/account"),
     ] });

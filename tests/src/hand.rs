@@ -3,6 +3,7 @@
 use crate::Codes;
 use crate::chromium::driver;
 use crate::gateway::DemoPerson;
+use crate::hospital::Engineer;
 use crate::process::Running;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -64,11 +65,24 @@ impl Hand {
     ///
     /// # Errors
     /// It is refused.
-    pub fn sign_in(&self, person: &DemoPerson, language: &str, (width, height): (u32, u32)) -> Result<Tab> {
+    pub fn sign_in(&self, person: &DemoPerson, language: &str, size: (u32, u32)) -> Result<Tab> {
         let codes = Codes::new(person.totp_secret.as_deref().context("no secret")?);
+        let password = person.password.as_deref().context("no password")?;
+        self.enter(&person.id, password, &codes, language, size)
+    }
+
+    /// Signs an engineer in.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub fn sign_in_engineer(&self, engineer: &Engineer, language: &str, size: (u32, u32)) -> Result<Tab> {
+        self.enter(&engineer.id, &engineer.password, &engineer.codes, language, size)
+    }
+
+    fn enter(&self, id: &str, password: &str, codes: &Codes, language: &str, size: (u32, u32)) -> Result<Tab> {
         let number = self.pipe.borrow_mut().order(&json!({
-            "do": "sign-in", "url": self.url, "id": person.id, "password": person.password, "code": codes.fresh()?,
-            "language": language, "viewport": { "width": width, "height": height },
+            "do": "sign-in", "url": self.url, "id": id, "password": password, "code": codes.fresh()?,
+            "language": language, "viewport": { "width": size.0, "height": size.1 },
         }))?;
         Ok(Tab { pipe: self.pipe.clone(), number })
     }
@@ -125,6 +139,14 @@ impl Tab {
     /// There is none.
     pub fn fill(&self, selector: &str, text: &str) -> Result<()> {
         self.order("fill", json!({ "selector": selector, "text": text })).map(|_| ())
+    }
+
+    /// Types on the keyboard, wherever the focus is.
+    ///
+    /// # Errors
+    /// The page is gone.
+    pub fn type_in(&self, text: &str) -> Result<()> {
+        self.order("type", json!({ "text": text })).map(|_| ())
     }
 
     /// Clicks.

@@ -190,17 +190,26 @@ pub async fn holder(console: &Console, key: &str, source: Source) -> Result<Opti
 /// When a sign-in ends, as things stand: idle, in any case, or with the age that the hospital lets factors have.
 fn ends(config: &Config, proved: DateTime<Utc>, seen: DateTime<Utc>) -> DateTime<Utc> {
     let idle = seen + TimeDelta::minutes(i64::from(config.console.idle_minutes));
-    let whole = proved + TimeDelta::hours(i64::from(config.console.sign_in_hours));
+    let whole = whole(config, proved);
     let aged = config.demands.factors_max_age_minutes.map(|minutes| proved + TimeDelta::minutes(i64::from(minutes)));
     idle.min(whole).min(aged.unwrap_or(whole))
+}
+
+/// When a sign-in ends in any case.
+#[must_use]
+pub fn whole(config: &Config, proved: DateTime<Utc>) -> DateTime<Utc> {
+    proved + TimeDelta::hours(i64::from(config.console.sign_in_hours))
 }
 
 pub fn same(one: &str, other: &str) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
 }
 
-/// Browsers say where a form was sent from; whoever does not is none.
-fn from_a_page_of_ours(headers: &HeaderMap) -> Result<(), Fault> {
+/// Browsers say where a form was sent from, and which page opens a WebSocket; whoever does not is none.
+///
+/// # Errors
+/// [`Fault::Elsewhere`].
+pub fn from_a_page_of_ours(headers: &HeaderMap) -> Result<(), Fault> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let ours = text(HOST).is_some_and(|host| text(ORIGIN) == Some(&format!("https://{host}")));
     let site = headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin");

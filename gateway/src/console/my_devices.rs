@@ -3,6 +3,8 @@
 
 use super::fault::Fault;
 use super::page::{self, Frame};
+use super::terminal;
+use super::texts::terminal::Texts;
 use super::visit::{Request, Visit};
 use super::ways::{self, Ways};
 use crate::session::Caller;
@@ -11,7 +13,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use sekimori_audit::event::{Event, Kind};
 use sekimori_policy::decide::{Decision, decide};
-use sekimori_policy::facts::{Attestation, Factors};
+use sekimori_policy::facts::{Attestation, Channel, Factors};
 use sekimori_policy::id::DeviceId;
 use sekimori_policy::work::{Stage, Work};
 use serde_json::json;
@@ -32,12 +34,15 @@ struct Card {
     next: Option<String>,
     reasons: Vec<String>,
     ways: Option<Ways>,
+    /// Where it is reached in the browser, if a shell is permitted.
+    terminal: Option<String>,
 }
 
 #[derive(Template)]
 #[template(path = "my_devices.html")]
 struct DevicesPage {
     frame: Frame,
+    x: &'static Texts,
     cards: Vec<Card>,
     attested: Option<String>,
     to_report: Vec<String>,
@@ -61,6 +66,7 @@ pub async fn my_devices(visit: Visit) -> Result<Response, Fault> {
     let owed = mine.iter().filter(|work| work.report_due(now).is_some()).map(|work| work.id().to_string());
     page::shown(&DevicesPage {
         frame: page::frame(&visit, visit.t().my_devices),
+        x: Texts::of(visit.language),
         cards,
         attested: attested(&visit, now).await?.map(|until| visit.show(until)),
         to_report: owed.collect(),
@@ -95,6 +101,7 @@ async fn card(visit: &Request, id: &DeviceId, works: &[&Work]) -> Result<Option<
         next: next.map(|span| format!("{} – {}", visit.show(span.from), visit.show(span.until))),
         reasons: Vec::new(),
         ways: None,
+        terminal: None,
     };
     match decide(&facts, now) {
         Decision::Permit(permit) => {
@@ -104,6 +111,8 @@ async fn card(visit: &Request, id: &DeviceId, works: &[&Work]) -> Result<Option<
             card.emergency = permit.awaiting_retrospective_approval();
             let work = works.iter().find(|work| work.id() == permit.work());
             card.ways = work.map(|work| ways::to(visit, &who.person.id, &record, work.request()));
+            let shell = permit.allows(Channel::Shell);
+            card.terminal = shell.then(|| terminal::address(id.as_str(), permit.account()));
         }
         Decision::Denial(denial) => {
             card.reasons = denial.reasons().iter().map(|reason| reason.sentence(visit.language)).collect();

@@ -2,7 +2,8 @@
 
 use super::{
     Console, account, acts, calendar, credentials, device_forms, devices, guard, host_keys, invite, join, lists, locks,
-    my_devices, passkeys, people, person_forms, request, sessions, sign_in, static_files, vendors, wall, watch, works,
+    my_devices, passkeys, people, person_forms, request, sessions, sign_in, static_files, terminal, vendors, wall,
+    watch, works,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -66,6 +67,10 @@ routes! {
     get "/people/{id}/invite" => invite::page,
     post "/people/{id}/invite" => invite::invite,
     get "/my-devices" => my_devices::my_devices,
+    get "/terminal/{id}/{account}" => terminal::page,
+    post "/terminal/{id}/{account}" => terminal::open,
+    get "/terminal/{id}/{account}/line" => terminal::line,
+    get "/terminal.js" => static_files::terminal,
     get "/attestation" => my_devices::attestation,
     post "/attestation" => my_devices::attest,
     get "/request" => request::form,

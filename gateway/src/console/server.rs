@@ -73,6 +73,8 @@ async fn connection(console: Arc<Console>, router: Router, socket: TcpStream, pe
             .header_read_timeout(HEAD)
             .max_buf_size(HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service)
+            // A terminal goes on where the page's request was.
+            .with_upgrades()
     );
     let ended = tokio::select! {
         ended = speaking.as_mut() => ended,

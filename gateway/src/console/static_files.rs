@@ -10,6 +10,7 @@ const JOIN: &str = include_str!("../../browser/join.js");
 const PASSKEY: &str = include_str!("../../browser/passkey.js");
 const WALL: &str = include_str!("../../browser/wall.js");
 const WATCH: &str = include_str!("../../browser/watch.js");
+const TERMINAL: &str = include_str!("../../browser/terminal.js");
 const LINES: &str = include_str!("../../browser/lines.js");
 const XTERM: &str = include_str!(concat!(env!("OUT_DIR"), "/xterm.mjs"));
 const XTERM_STYLE: &str = include_str!(concat!(env!("OUT_DIR"), "/xterm.css"));
@@ -31,6 +32,11 @@ pub async fn wall(_: Visit) -> Response {
 /// `GET /watch.js`.
 pub async fn watch(_: Visit) -> Response {
     served("text/javascript; charset=utf-8", WATCH)
+}
+
+/// `GET /terminal.js`.
+pub async fn terminal(_: Visit) -> Response {
+    served("text/javascript; charset=utf-8", TERMINAL)
 }
 
 /// `GET /lines.js`.

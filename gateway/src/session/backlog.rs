@@ -10,6 +10,7 @@
 //!   (`ssh::server::Handler::adjust_window`), so that window adjustments of the other direction still get through.
 
 use futures_util::task::AtomicWaker;
+use std::future::poll_fn;
 use std::io;
 use std::net::TcpStream as StdTcpStream;
 use std::pin::Pin;
@@ -95,6 +96,21 @@ impl Backlog {
     /// Takes note that everything held was thrown away.
     pub fn emptied(&self) {
         self.left(self.bytes.load(Ordering::Acquire));
+    }
+
+    /// Resolves when the pump keeps up: for who reads a socket of one sender only, and holds that one back.
+    pub async fn keeps_up(&self) {
+        poll_fn(|context| {
+            if self.full() {
+                self.waker.register(context.waker());
+                // It may have been emptied meanwhile.
+                if self.full() {
+                    return Poll::Pending;
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// Whether this pump, lagging behind, slows other channels of its connection down.

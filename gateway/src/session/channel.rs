@@ -5,7 +5,7 @@ use super::attended::{marked, to_be_attended};
 use super::backlog::Backlog;
 use super::pump::drain_meanwhile;
 use super::relay::{DeviceEnd, Expected, Outcome, PersonEnd, cells, relay};
-use super::screen::Screen;
+use super::screen::{Screen, Sent};
 use super::sftp_offer::SftpOffer;
 use super::{End, Session};
 use crate::gate::Gate;
@@ -14,7 +14,7 @@ use crate::ssh::record::{close_tap, note, note_channel};
 use crate::ssh::texts;
 use crate::store::Protocol;
 use crate::telnet;
-use russh::{ChannelMsg, ChannelReadHalf, Pty};
+use russh::{ChannelMsg, Pty};
 use sekimori_audit::event::Kind;
 use sekimori_audit::recording::{RecordingError, ScpCommand, Tap, Terminal};
 use sekimori_policy::facts::{Channel as Permission, Language};
@@ -61,7 +61,7 @@ pub enum Start {
 /// The person's half while nothing is relayed yet.
 pub struct Incoming {
     /// What the client sends.
-    pub read: ChannelReadHalf,
+    pub read: Sent,
     /// How far reading it lags behind.
     pub backlog: Arc<Backlog>,
     /// What came while something else was under way.
@@ -89,7 +89,8 @@ fn is_scp(command: &[u8]) -> bool {
     matches!(program, Some("scp" | "/bin/scp" | "/usr/bin/scp")) && ScpCommand::parse(command).is_some()
 }
 
-/// Serves one channel of an open session to its end, for exactly what its permit names.
+/// Serves one channel of an open session to its end, for exactly what its permit names. What was told last, where there
+/// is a reason to tell.
 pub async fn serve(
     gate: &Gate,
     session: &Arc<Session>,
@@ -97,7 +98,7 @@ pub async fn serve(
     incoming: Incoming,
     opening: Opening,
     start: Start,
-) {
+) -> Option<String> {
     let language = session.caller.language();
     if let Some(pause) = session.held().pause {
         note(gate, session, Kind::AccessDenied, json!({ "reasons": ["session-paused"] })).await;
@@ -117,7 +118,7 @@ pub async fn serve(
     match allowed {
         Ok((permission, _in_use)) => {
             let channel = SessionChannel { gate, session, screen, opening, start, permission };
-            session.track(channel.serve(incoming)).await;
+            session.track(channel.serve(incoming)).await
         }
         Err(mut sentence) => {
             // What the device cannot do at all is not worth a changed request.
@@ -125,13 +126,14 @@ pub async fn serve(
                 sentence = texts::terminal_only(language).into();
             }
             note(gate, session, Kind::AccessDenied, json!({ "reasons": ["channel-not-permitted"] })).await;
-            refuse(&screen, language, sentence).await;
+            refuse(&screen, language, sentence).await
         }
     }
 }
 
-async fn refuse(screen: &Screen, language: Language, sentence: String) {
-    screen.refuse(&texts::refusal(language, &[sentence])).await;
+async fn refuse(screen: &Screen, language: Language, sentence: String) -> Option<String> {
+    screen.refuse(&texts::refusal(language, std::slice::from_ref(&sentence))).await;
+    Some(sentence)
 }
 
 /// A device at which the account is signed in.
@@ -151,7 +153,7 @@ struct SessionChannel<'a> {
 }
 
 impl SessionChannel<'_> {
-    async fn serve(self, mut incoming: Incoming) {
+    async fn serve(self, mut incoming: Incoming) -> Option<String> {
         let session = self.session;
         let number = session.next_channel();
         let tap = match self.begin(number).await {
@@ -172,6 +174,7 @@ impl SessionChannel<'_> {
             dialled = drain_meanwhile(&mut incoming.read, &incoming.backlog, &mut incoming.early, reached) => dialled,
             () = session.ended() => None,
         };
+        let mut told = None;
         let outcome = match dialled {
             Some(Ok(Reached::Telnet(line))) => {
                 let person = self.person(incoming, &tap);
@@ -186,14 +189,15 @@ impl SessionChannel<'_> {
                 outcome
             }
             Some(Err(fault)) => {
-                self.undialled(number, &fault).await;
+                told = self.undialled(number, &fault).await;
                 None
             }
             None => None,
         };
-        self.part(Some((&tap, outcome.as_ref()))).await;
+        let told = self.part(Some((&tap, outcome.as_ref()))).await.or(told);
         let reason = if session.has_ended() { session.reason().map(End::code) } else { None };
         close_tap(self.gate, session, number, &tap, reason).await;
+        told
     }
 
     /// The event and the tap: both before anything is dialled.
@@ -300,20 +304,20 @@ impl SessionChannel<'_> {
         }
     }
 
-    async fn undialled(&self, number: u32, fault: &DialError) {
+    async fn undialled(&self, number: u32, fault: &DialError) -> Option<String> {
         tracing::warn!(session = %self.session.id, %fault, "a device was not reached");
         let detail = json!({ "channel": number, "not_reached": fault.to_string() });
         note(self.gate, self.session, Kind::SessionChannel, detail).await;
         let language = self.session.caller.language();
         let sentence = format!("{}: {}", self.session.device(), fault.sentence(language));
-        refuse(&self.screen, language, sentence).await;
+        refuse(&self.screen, language, sentence).await
     }
 
     /// Tells why, where there is a reason to tell, and closes the person's channel.
-    async fn part(&self, relayed: Option<(&Tap, Option<&Outcome>)>) {
+    async fn part(&self, relayed: Option<(&Tap, Option<&Outcome>)>) -> Option<String> {
         let language = self.session.caller.language();
         let text = match (self.session.reason(), relayed.and_then(|(_, outcome)| outcome)) {
-            (Some(End::PersonLeft | End::PersonLost), _) => return,
+            (Some(End::PersonLeft | End::PersonLost), _) => return None,
             (Some(end), _) => Some(end.sentence(language)),
             (None, Some(Outcome::DeviceLost)) => Some(texts::device_lost(language).into()),
             (None, Some(Outcome::Flooded)) => Some(texts::flooded(language).into()),
@@ -321,11 +325,12 @@ impl SessionChannel<'_> {
             (None, Some(Outcome::Recorder(_))) => Some(texts::malformed(language).into()),
             (None, _) => None,
         };
-        match (text, relayed) {
-            (Some(text), Some((tap, _))) => self.screen.tell(tap, &marked(language, &text)).await,
-            (Some(text), None) => self.screen.refuse(&format!("{}\r\n", marked(language, &text))).await,
+        match (&text, relayed) {
+            (Some(text), Some((tap, _))) => self.screen.tell(tap, &marked(language, text)).await,
+            (Some(text), None) => self.screen.refuse(&format!("{}\r\n", marked(language, text))).await,
             (None, _) => {}
         }
         self.screen.close().await;
+        text
     }
 }

@@ -15,7 +15,7 @@ pub enum End {
     Until(Limit),
     /// The facts changed, and the decision with them.
     Denied(Vec<Reason>),
-    /// The sign-in that a certificate carried was revoked.
+    /// The sign-in that it stands on was revoked, or ended in the console.
     SignInRevoked,
     /// What was in use is no longer permitted, though the rest of the work is.
     Narrowed,
@@ -75,8 +75,8 @@ impl End {
                 let reasons: Vec<_> = reasons.iter().map(|reason| reason.sentence(language)).collect();
                 reasons.join(if ja { "" } else { " " })
             }
-            Self::SignInRevoked if ja => "この接続の認証（証明書）が病院によって取り消されました。".into(),
-            Self::SignInRevoked => "The hospital revoked the sign-in that this session stands on.".into(),
+            Self::SignInRevoked if ja => "この接続のもとになったサインインが終了したか、取り消されました。".into(),
+            Self::SignInRevoked => "The sign-in that this session stands on was ended or revoked.".into(),
             Self::Narrowed if ja => "使用中の機能の許可が取り消されたため、接続を終了しました。".into(),
             Self::Narrowed => "What was in use is no longer permitted, so the session was ended.".into(),
             Self::Cut { reason } if ja => format!("病院が接続を遮断しました。理由: {reason}"),

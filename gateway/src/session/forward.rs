@@ -8,9 +8,9 @@ use super::attended::Hold;
 use super::backlog::Backlog;
 use super::pump::{Data, Pass, discard, pump};
 use super::relay::{LAST_WORDS, Outcome};
-use super::screen::Screen;
+use super::screen::{Screen, Sent};
 use bytes::BytesMut;
-use russh::{ChannelMsg, ChannelReadHalf};
+use russh::ChannelMsg;
 use sekimori_audit::recording::{Output, Tap};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -25,7 +25,7 @@ const READ: usize = 64 << 10;
 
 /// Relays until both sides have ended, or either is gone. The caller ends it from outside by dropping the future.
 pub async fn forward(
-    mut person: ChannelReadHalf,
+    mut person: Sent,
     backlog: &Backlog,
     screen: &Screen,
     device: TcpStream,

@@ -5,8 +5,9 @@
 use super::attended::Hold;
 use super::backlog::Backlog;
 use super::relay::Outcome;
+use super::screen::Sent;
 use bytes::Bytes;
-use russh::{ChannelMsg, ChannelReadHalf};
+use russh::ChannelMsg;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::ops::ControlFlow;
@@ -101,7 +102,7 @@ fn batch(waiting: &mut VecDeque<ChannelMsg>) -> Option<(Batch, usize)> {
 /// Drains `read` for as long as it lives, and passes on what came, in order.
 /// `None`: the side that was read from came to its end.
 pub(super) async fn pump(
-    read: &mut ChannelReadHalf,
+    read: &mut Sent,
     backlog: &Backlog,
     mut waiting: VecDeque<ChannelMsg>,
     side: &mut impl Pass,
@@ -193,7 +194,7 @@ fn held_meanwhile(hold: &mut Hold) -> bool {
 /// Keeps draining `read` while something else is under way; what arrives waits in `waiting`. Resolves to `None` when
 /// the side that is read from is gone, or floods.
 pub async fn drain_meanwhile<T>(
-    read: &mut ChannelReadHalf,
+    read: &mut Sent,
     backlog: &Backlog,
     waiting: &mut VecDeque<ChannelMsg>,
     under_way: impl Future<Output = T>,
@@ -215,7 +216,7 @@ pub async fn drain_meanwhile<T>(
 }
 
 /// Reads and throws away, so that the connection's other channels go on. Resolves when the person is gone.
-pub(super) async fn discard(read: &mut ChannelReadHalf, backlog: &Backlog) {
+pub(super) async fn discard(read: &mut Sent, backlog: &Backlog) {
     backlog.emptied();
     while let Some(message) = read.wait().await {
         if matches!(message, ChannelMsg::Close) {

@@ -7,7 +7,7 @@
 use super::attended::Hold;
 use super::backlog::Backlog;
 use super::pump::{Data, Pass, discard, pump};
-use super::screen::{Gone, Screen};
+use super::screen::{Gone, Screen, Sent};
 use super::sftp_offer::SftpOffer;
 use super::{End, Session};
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client};
@@ -20,7 +20,7 @@ use std::time::Duration;
 /// The person's half of a channel.
 pub struct PersonEnd {
     /// What the person's client sends.
-    pub read: ChannelReadHalf,
+    pub read: Sent,
     /// Where the person's client reads.
     pub screen: Arc<Screen>,
     /// How far the pump towards the device lags behind.
@@ -72,7 +72,8 @@ pub enum Outcome {
 /// Relays until either side ends. The caller ends it from outside by dropping the future.
 pub async fn relay(person: PersonEnd, device: DeviceEnd, tap: &Tap, session: &Session) -> Outcome {
     let PersonEnd { read: mut person_read, screen, backlog: person_backlog, early, offer } = person;
-    let DeviceEnd { read: mut device_read, write, backlog: device_backlog, expected } = device;
+    let DeviceEnd { read, write, backlog: device_backlog, expected } = device;
+    let mut device_read = Sent::Channel(read);
     let mut down = Down { screen: &screen, tap, session, expected, exited: false, closed: false };
     let mut down_pump = Box::pin(pump(&mut device_read, &device_backlog, VecDeque::new(), &mut down));
     let first = {

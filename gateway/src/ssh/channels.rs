@@ -7,7 +7,7 @@ use super::user_name::UserName;
 use super::{door, forward, start};
 use crate::gate::Gate;
 use crate::session::backlog::Congestion;
-use crate::session::{self, Caller, End, HangUp, Refusal, Session};
+use crate::session::{self, Caller, End, HangUp, Refusal, Session, Way};
 use futures_util::FutureExt;
 use russh::server::{ChannelOpenHandle, Handle, Msg};
 use russh::{Channel, ChannelOpenFailure, Disconnect};
@@ -188,7 +188,7 @@ impl Connection {
         {
             return Ok(open);
         }
-        let session = session::open(&self.gate, caller, device, account, self.hang_up()).await?;
+        let session = session::open(&self.gate, caller, device, account, Way::Ssh, self.hang_up()).await?;
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).push(session.clone());
         // The person may have left while it opened: then nobody else would end it.
         if self.closed.is_cancelled() {

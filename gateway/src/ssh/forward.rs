@@ -10,7 +10,7 @@ use super::user_name::UserName;
 use crate::session::attended::to_be_attended;
 use crate::session::backlog::{Backlog, Cuttable};
 use crate::session::relay::Outcome;
-use crate::session::screen::Screen;
+use crate::session::screen::{Screen, Sent};
 use crate::session::{End, Session, forward};
 use russh::server::{ChannelOpenHandle, Handle, Msg};
 use russh::{Channel, ChannelOpenFailure};
@@ -148,7 +148,7 @@ async fn forward_in(
                 let screen = Screen::of_channel(handle, write, false);
                 let backlog = Backlog::of_connection(connection.congestion.clone());
                 let outcome = tokio::select! {
-                    outcome = forward(read, &backlog, &screen, socket, &tap, session) => Some(outcome),
+                    outcome = forward(Sent::Channel(read), &backlog, &screen, socket, &tap, session) => Some(outcome),
                     () = session.ended() => None,
                 };
                 if let Some(end) = outcome.as_ref().and_then(Outcome::end_of_session) {

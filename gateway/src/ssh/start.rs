@@ -7,9 +7,9 @@ use super::{menu, sign_in, texts};
 use crate::session::backlog::Backlog;
 use crate::session::channel::{self, Incoming, Opening, PtyRequest, Start};
 use crate::session::pump::drain_meanwhile;
-use crate::session::screen::Screen;
+use crate::session::screen::{Screen, Sent};
 use russh::server::Msg;
-use russh::{Channel, ChannelMsg, ChannelReadHalf};
+use russh::{Channel, ChannelMsg};
 use sekimori_policy::id::DeviceId;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ const ENVIRONMENT_LIMIT: usize = 64;
 
 /// Serves one `session` channel to its end.
 pub async fn session_channel(connection: &Arc<Connection>, signed_in: &SignedIn, channel: Channel<Msg>) {
-    let (mut read, write) = channel.split();
+    let (read, write) = channel.split();
+    let mut read = Sent::Channel(read);
     let Some((opening, start)) = opening(&mut read).await else { return };
     let terminal = opening.terminal.is_some();
     let screen = Arc::new(Screen::of_channel(signed_in.handle.clone(), write, terminal));
@@ -42,7 +43,7 @@ pub async fn session_channel(connection: &Arc<Connection>, signed_in: &SignedIn,
 }
 
 /// Gathers what comes before the start. `None`: the client went away or closed the channel.
-async fn opening(read: &mut ChannelReadHalf) -> Option<(Opening, Start)> {
+async fn opening(read: &mut Sent) -> Option<(Opening, Start)> {
     let mut opening = Opening::default();
     loop {
         match read.wait().await? {
