@@ -79,6 +79,8 @@ pub fn look_at_the_console(hospital: &Hospital, shots: Option<&Path>) -> Result<
             page("h-watch", &format!("/sessions/{}/live", connected.id)),
             page("h-reviews", "/reviews"),
             page("h-review", &format!("/works/{reported}")),
+            page("h-calendar", "/calendar"),
+            page("h-calendar-by-vendor", "/calendar?by=vendor"),
             page("h-works", "/works"),
             page("h-sessions", "/sessions"),
             page("h-locks", "/locks"),

@@ -72,7 +72,8 @@ fn a_terminal_is_a_session_like_any_other() -> Result<()> {
     tab.submit("main form button.primary")?;
     tab.shows("#said", "Connected.")?;
     prompt(&tab)?;
-    ask(&tab, r"printf 'REA''DY \351\226\242\345\256\210\n'", "READY 関守")?;
+    // The device's shell takes what a Japanese keyboard types.
+    ask(&tab, "echo REA''DY 関守", "READY 関守")?;
     let session = hospital.await_session(|session| session.closed.is_none())?;
     let (gateway, approver, id) = (&hospital.gateway, hospital.approver.as_str(), session.id.as_str());
     let opened = hospital.events("session.open")?.pop().context("no session on record")?;

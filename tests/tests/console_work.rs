@@ -141,7 +141,9 @@ fn invariant_04_nobody_decides_on_what_is_not_theirs() -> Result<()> {
     // Another vendor's person does not learn that it is there.
     let other = of(&hospital, "vendor")?.0;
     ensure!(other.get(&format!("/works/{work}"))?.status == 404);
-    ensure!(!other.get("/works")?.body.contains(&work));
+    for list in ["/works", "/calendar", "/calendar?by=vendor"] {
+        ensure!(!other.get(list)?.body.contains(&work), "{list} tells of another vendor's work");
+    }
     ensure!(other.send(&format!("/works/{work}/withdraw"), &[("revision", &revision)])?.status == 404);
 
     // Whoever asked for it on the vendor's behalf does not approve it.

@@ -20,6 +20,10 @@ use tokio_util::sync::CancellationToken;
 /// What devices are told of the terminal: xterm.js understands it.
 const TERM: &str = "xterm-256color";
 
+/// What a page types is UTF-8, and what it draws: devices that take a locale from who connects (`AcceptEnv`) are told, as
+/// `ssh` would tell them. It is in every C library, and translates nothing.
+const LOCALE: (&str, &str) = ("LANG", "C.UTF-8");
+
 /// How long a browser may take to hear the end, before its connection is dropped.
 const LEAVING: Duration = Duration::from_millis(400);
 
@@ -108,7 +112,8 @@ impl Terminal {
         };
         let (columns, rows) = self.size;
         let pty = PtyRequest { term: TERM.into(), columns, rows, width: 0, height: 0, modes: Vec::new() };
-        let opening = Opening { terminal: Some(pty), environment: Vec::new() };
+        let environment = vec![(LOCALE.0.into(), LOCALE.1.into())];
+        let opening = Opening { terminal: Some(pty), environment };
         let incoming = Incoming { read: sent, backlog: self.backlog.clone(), early: VecDeque::new() };
         let told = channel::serve(&self.gate, &session, Arc::new(screen), incoming, opening, Start::Shell).await;
         // The first reason counts; without one the terminal came to its end, and with it the session.
