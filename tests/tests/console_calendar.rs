@@ -32,7 +32,7 @@ fn a_week_of_windows_is_seen_by_device_and_by_vendor() -> Result<()> {
     let from = |days: i64| (Utc::now() + TimeDelta::days(days)).format("%Y-%m-%d").to_string();
     let page = format!("/calendar?from={}", from(-1));
     for (role, language, size) in
-        [("approver", "ja", DESK), ("approver", "en", PHONE), ("auditor", "en", DESK), ("vendor", "ja", PHONE)]
+        [("approver", "ja", DESK), ("auditor", "en", PHONE), ("administrator", "en", DESK), ("vendor", "ja", PHONE)]
     {
         let tab = match role {
             "vendor" => hand.sign_in_engineer(&hospital.engineer, language, size)?,
