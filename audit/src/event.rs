@@ -229,6 +229,8 @@ kinds! {
     PasskeyRemove = "person.passkey-remove",
     /// An attestation was given.
     Attest = "person.attest",
+    /// Somebody took a file that an attestation rests on.
+    EvidenceViewed = "evidence.viewed",
     /// A device was added.
     DeviceAdd = "device.add",
     /// A device was changed.

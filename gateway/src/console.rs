@@ -11,6 +11,7 @@ mod calendar;
 mod credentials;
 mod device_forms;
 mod devices;
+mod evidence;
 mod fault;
 mod forms;
 mod guard;
@@ -35,6 +36,7 @@ mod static_files;
 mod stream;
 mod terminal;
 mod texts;
+mod upload;
 mod vendors;
 mod visit;
 mod wall;
@@ -51,6 +53,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use terminal::{Seats, Tickets};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 /// The running console.
 pub struct Console {
@@ -64,6 +67,8 @@ pub struct Console {
     /// What opens terminals, and who has how many.
     tickets: Tickets,
     seats: Arc<Seats>,
+    /// Forms with files that are read at once.
+    uploads: Arc<Semaphore>,
 }
 
 impl Console {
@@ -78,6 +83,7 @@ impl Console {
             door: Arc::default(),
             tickets: Tickets::default(),
             seats: Arc::default(),
+            uploads: Arc::new(Semaphore::new(upload::AT_ONCE)),
         })
     }
 

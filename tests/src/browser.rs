@@ -6,7 +6,7 @@ use crate::{Codes, PATIENCE};
 use anyhow::{Context, Result, ensure};
 use std::cell::RefCell;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -88,6 +88,24 @@ impl Browser {
     pub fn send_from(&self, path: &str, origin: &str, fields: &[(&str, &str)]) -> Result<Page> {
         let origin = format!("Origin: {origin}");
         self.ask(path, &["-H", &origin, "--data-binary", "@-"], Some(encoded(fields)))
+    }
+
+    /// Sends a form of a page of the console with files under one field, as a browser would.
+    ///
+    /// # Errors
+    /// As [`Browser::get`].
+    pub fn bring(&self, path: &str, fields: &[(&str, &str)], field: &str, files: &[&Path]) -> Result<Page> {
+        let origin = format!("Origin: {}", self.url);
+        let token = format!("token={}", self.token.borrow());
+        let mut options = vec!["-H".to_owned(), origin, "--form-string".to_owned(), token];
+        for (name, value) in fields {
+            options.extend(["--form-string".to_owned(), format!("{name}={value}")]);
+        }
+        for file in files {
+            options.extend(["-F".to_owned(), format!("{field}=@\"{}\"", file.display())]);
+        }
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        self.ask(path, &options, None)
     }
 
     /// Begins an answer that goes on, as a script of the console would, and leaves it unread; it ends with the value.

@@ -3,7 +3,11 @@
 
 use anyhow::{Context, Result, ensure};
 use chrono::{TimeDelta, Utc};
-use sekimori_tests::{Browser, Codes, DEVICE, Database, Hospital, Input, Page, Window, at, on_both_databases};
+use sekimori_tests::{
+    Browser, Codes, DEVICE, Database, Hospital, Input, PATIENCE, Page, Window, at, on_both_databases, run,
+};
+use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -224,5 +228,77 @@ fn two_who_decide_at_the_same_moment_do_not_both() -> Result<()> {
     let mut sorted = statuses.clone();
     sorted.sort_unstable();
     ensure!(sorted == [303, 409], "{statuses:?}");
+    Ok(())
+}
+
+/// What a scan said, in a file that a browser would show as a page.
+const SCAN: &str = "<html><script>alert(1)</script>検出なし</html>";
+
+#[test]
+fn what_a_terminals_word_rests_on_is_sealed_and_taken_as_a_file() -> Result<()> {
+    let hospital = Hospital::open(Database::Sqlite)?;
+    let work = hospital.request(&hospital.engineer, DEVICE, Window::tomorrow())?;
+    let vendor = engineers(&hospital)?;
+    let folder = tempfile::Builder::new().prefix("sekimori-evidence-").tempdir()?;
+    let file = |name: &str, bytes: &[u8]| -> Result<PathBuf> {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes)?;
+        Ok(path)
+    };
+    let scan = file("走査 結果.html", SCAN.as_bytes())?;
+    let program = file("patch.exe", b"MZ\x90\0\x03")?;
+    let large = file("large.txt", &vec![b'a'; (5 << 20) + 1])?;
+    let word = [("patched", "yes"), ("scanned", "yes"), ("note", "EDR 7.1")];
+
+    // What is not taken is named, and with it nothing is.
+    for (wrong, name) in [(&program, "patch.exe"), (&large, "large.txt")] {
+        let page = vendor.bring("/attestation", &word, "files", &[&scan, wrong])?;
+        ensure!(page.status == 422 && page.body.contains(name) && page.body.contains("EDR 7.1"), "{page:?}");
+    }
+    let lost = vendor.send("/attestation", &[&word[..], &[("file_sent", "a.pdf")]].concat())?;
+    ensure!(lost.status == 422, "a form that had lost its files was taken: {lost:?}");
+    let empty = vendor.get("/attestation")?;
+    ensure!(!empty.body.contains("/evidence/"), "{}", empty.body);
+    ensure!(vendor.bring("/attestation", &word, "files", &[&scan])?.status == 303);
+    let page = vendor.get("/attestation")?;
+    harmless(&page)?;
+    let address = page.body.split("href=\"/evidence/").nth(1).and_then(|rest| rest.split('"').next());
+    let address = format!("/evidence/{}", address.with_context(|| page.body.clone())?);
+
+    // Who decides sees it beside the request, and gets a file, whatever is in it.
+    let (hall, _) = of(&hospital, "approver")?;
+    let shown = hall.get(&format!("/works/{work}"))?;
+    harmless(&shown)?;
+    ensure!(shown.body.contains(&address) && shown.body.contains("EDR 7.1"), "{}", shown.body);
+    for taker in [&hall, &vendor] {
+        let taken = taker.get(&address)?;
+        ensure!(taken.status == 200 && taken.body == SCAN, "{taken:?}");
+        let head = &taken.headers;
+        ensure!(head.contains("content-type: application/octet-stream\r\n"), "{head}");
+        let name = "attachment; filename*=utf-8''%e8%b5%b0%e6%9f%bb%20%e7%b5%90%e6%9e%9c.html.txt";
+        ensure!(head.contains(&format!("content-disposition: {name}\r\n")), "{head}");
+        ensure!(head.contains("x-content-type-options: nosniff\r\n"), "{head}");
+    }
+    let (other, _) = of(&hospital, "vendor")?;
+    ensure!(other.get(&address)?.status == 404, "another vendor took it");
+    let stranger = Browser::new(&hospital.gateway.demo.console)?;
+    ensure!(stranger.get(&address)?.status == 303, "nobody in particular took it");
+
+    // The attestation's event holds its hash, each taking is an event, and nowhere on the disk does it lie in clear.
+    let sum = run(Command::new("sha256sum").arg(&scan), Input::Nothing, PATIENCE)?.text();
+    let sum = sum.split(' ').next().unwrap_or_default().trim_start_matches('\\').to_owned();
+    let log = hospital.gateway.act(&hospital.auditor, &["log", "list"])?;
+    let events = |kind: &str| -> Vec<String> {
+        let all = log.as_array().into_iter().flatten();
+        all.filter(|event| at(event, "/kind") == kind).map(ToString::to_string).collect()
+    };
+    let attested = events("person.attest");
+    ensure!(attested.iter().any(|event| event.contains(&sum)), "{sum} is in none of {attested:?}");
+    let takers: Vec<String> = events("evidence.viewed");
+    ensure!(takers.len() == 2 && takers.iter().all(|event| event.contains(&sum)), "{takers:?}");
+    let data = &hospital.gateway.demo.data_dir;
+    let grep =
+        run(Command::new("grep").args(["-rlaF", "alert(1)</script>検出なし"]).arg(data), Input::Nothing, PATIENCE)?;
+    ensure!(grep.text().is_empty(), "it lies in clear in {}", grep.text());
     Ok(())
 }

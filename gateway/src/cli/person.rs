@@ -330,7 +330,7 @@ async fn attest(
     let detail = json!({ "attestation": attestation });
     let event =
         Event { person: Some(id.clone()), vendor: person.vendor, ..context.event(Kind::Attest, &actor, detail) };
-    context.store().await?.add_attestation(&attestation, event).await?;
+    context.store().await?.add_attestation(&attestation, &[], event).await?;
     output::one(context, &attestation, || {
         let safe = if patched && scanned {
             "安全確認済み"

@@ -4,6 +4,7 @@
 use super::fault::{self, Fault};
 use super::matrix;
 use super::server::Peer;
+use super::upload::{self, Uploads};
 use super::visit::{Fields, Request, SignedIn, Visit};
 use super::{Console, join, page};
 use crate::config::Config;
@@ -90,6 +91,7 @@ pub async fn guard(
         path,
         query: Fields::parse(parts.uri.query().unwrap_or_default().as_bytes()),
         form: Fields::default(),
+        uploads: Uploads::default(),
         agent: agent(&parts.headers),
         origin: origin(&parts.headers),
         joining: cookie(&parts.headers, join::COOKIE_NAME).map(|token| Zeroizing::new(token.to_owned())),
@@ -135,12 +137,17 @@ async fn admit(
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let asked_as = if reads { "GET" } else { method.as_str() };
     let row = route.and_then(|route| console.matrix.row(asked_as, route)).ok_or(Fault::NotFound)?;
+    let columns = matrix::columns(asked.who.as_ref().map(|who| &who.person));
+    let listed = columns.iter().any(|column| row.contains(column));
     if !reads {
         from_a_page_of_ours(headers)?;
-        asked.form = form(headers, body).await?;
+        if route.is_some_and(|route| upload::ROUTES.contains(&route)) && !is_plain(headers) {
+            (asked.form, asked.uploads) = with_files(&console, headers, body, listed).await?;
+        } else {
+            asked.form = form(headers, body).await?;
+        }
     }
-    let columns = matrix::columns(asked.who.as_ref().map(|who| &who.person));
-    if !columns.iter().any(|column| row.contains(column)) {
+    if !listed {
         if asked.who.is_none() {
             return Err(Fault::SignIn);
         }
@@ -216,9 +223,31 @@ pub fn from_a_page_of_ours(headers: &HeaderMap) -> Result<(), Fault> {
     if ours && site { Ok(()) } else { Err(Fault::Elsewhere) }
 }
 
+fn kind(headers: &HeaderMap) -> &str {
+    headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default()
+}
+
+/// Whether a form is one without files.
+fn is_plain(headers: &HeaderMap) -> bool {
+    kind(headers).split(';').next().map(str::trim) == Some("application/x-www-form-urlencoded")
+}
+
+/// A form with files, when it is its turn: the files of many at once do not fit into memory.
+async fn with_files(
+    console: &Console,
+    headers: &HeaderMap,
+    body: Body,
+    keep: bool,
+) -> Result<(Fields, Uploads), Fault> {
+    let room = tokio::time::timeout(upload::TIME, console.uploads.clone().acquire_owned()).await;
+    let Ok(Ok(room)) = room else { return Err(Fault::TooMuch) };
+    let read = tokio::time::timeout(upload::TIME, upload::read(kind(headers), body, keep)).await;
+    let (fields, files) = read.map_err(|_| Fault::TooMuch)??;
+    Ok((fields, Uploads { files, room: Some(room) }))
+}
+
 async fn form(headers: &HeaderMap, body: Body) -> Result<Fields, Fault> {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if kind.split(';').next().map(str::trim) != Some("application/x-www-form-urlencoded") {
+    if !is_plain(headers) {
         return Err(Fault::Elsewhere);
     }
     let read = tokio::time::timeout(FORM_TIME, axum::body::to_bytes(body, FORM_BYTES)).await;

@@ -1,13 +1,16 @@
 //! The vendor's first page: my devices, when they open, the lines to paste, and where one stays shut, every reason and
 //! who can change it; and the word on my terminal (接続端末の安全確認).
 
+use super::evidence::{self, Terminal};
 use super::fault::Fault;
 use super::page::{self, Frame};
 use super::terminal;
+use super::texts::evidence as evidence_texts;
 use super::texts::terminal::Texts;
 use super::visit::{Request, Visit};
 use super::ways::{self, Ways};
 use crate::session::Caller;
+use crate::store::NewEvidence;
 use askama::Template;
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -133,14 +136,20 @@ async fn attested(visit: &Request, now: DateTime<Utc>) -> Result<Option<DateTime
 #[template(path = "attestation.html")]
 struct AttestationPage {
     frame: Frame,
-    attested: Option<String>,
+    x: &'static evidence_texts::Texts,
+    mine: Option<Terminal>,
     days: i64,
 }
 
 /// `GET /attestation`.
 pub async fn attestation(visit: Visit) -> Result<Response, Fault> {
-    let attested = attested(&visit, Utc::now()).await?.map(|until| visit.show(until));
-    page::shown(&AttestationPage { frame: page::frame(&visit, visit.t().attestation), attested, days: ATTESTED_DAYS })
+    let mine = evidence::terminals(&visit, [&visit.signed_in()?.person.id]).await?.pop();
+    page::shown(&AttestationPage {
+        frame: page::frame(&visit, visit.t().attestation),
+        x: evidence_texts::Texts::of(visit.language),
+        mine,
+        days: ATTESTED_DAYS,
+    })
 }
 
 /// `POST /attestation`.
@@ -149,6 +158,7 @@ pub async fn attest(visit: Visit) -> Result<Response, Fault> {
     if !(visit.form.ticked("patched") && visit.form.ticked("scanned")) {
         return Err(Fault::Invalid(visit.t().attestation_whole.into()));
     }
+    let files = evidence::brought(&visit).await?;
     let now = Utc::now();
     let attestation = Attestation {
         person: person.id.clone(),
@@ -158,11 +168,13 @@ pub async fn attest(visit: Visit) -> Result<Response, Fault> {
         scanned: true,
         note: visit.form.one("note").to_owned(),
     };
+    let told = |file: &NewEvidence| json!({ "name": file.name, "format": file.format, "size": file.bytes.len(), "sha256": file.sha256 });
+    let evidence: Vec<_> = files.iter().map(told).collect();
     let event = Event {
         person: Some(person.id.clone()),
         vendor: person.vendor.clone(),
-        ..visit.event(Kind::Attest, json!({ "attestation": attestation }))?
+        ..visit.event(Kind::Attest, json!({ "attestation": attestation, "evidence": evidence }))?
     };
-    visit.console.gate.store.add_attestation(&attestation, event).await?;
+    visit.console.gate.store.add_attestation(&attestation, &files, event).await?;
     Ok(Redirect::to("/my-devices").into_response())
 }

@@ -1,7 +1,7 @@
 //! The routes, each once: what serves them, and the list that `routes.txt` is compared with.
 
 use super::{
-    Console, account, acts, calendar, credentials, device_forms, devices, guard, host_keys, invite, join, lists, locks,
+    Console, account, acts, calendar, credentials, device_forms, devices, evidence, guard, host_keys, invite, join, lists, locks,
     my_devices, passkeys, people, person_forms, request, sessions, sign_in, static_files, terminal, vendors, wall,
     watch, works,
 };
@@ -73,6 +73,7 @@ routes! {
     get "/terminal.js" => static_files::terminal,
     get "/attestation" => my_devices::attestation,
     post "/attestation" => my_devices::attest,
+    get "/evidence/{id}" => evidence::take,
     get "/request" => request::form,
     post "/request" => request::send,
     get "/calendar" => calendar::calendar,

@@ -29,6 +29,7 @@ macro_rules! texts {
 pub(super) use texts;
 
 pub mod calendar;
+pub mod evidence;
 pub mod joining;
 pub mod passkeys;
 pub mod terminal;
@@ -321,7 +322,14 @@ mod tests {
     fn each_language_is_written_in_itself() {
         let japanese =
             |text: &str| text.chars().any(|c| matches!(c, '\u{3040}'..='\u{30ff}' | '\u{4e00}'..='\u{9fff}'));
-        let of_pages = [super::super::registry_texts::ALL, calendar::ALL, joining::ALL, passkeys::ALL, terminal::ALL];
+        let of_pages = [
+            super::super::registry_texts::ALL,
+            calendar::ALL,
+            evidence::ALL,
+            joining::ALL,
+            passkeys::ALL,
+            terminal::ALL,
+        ];
         for (key, ja, en) in of_pages.into_iter().chain([ALL]).flatten() {
             // The switch names the language that it leads to.
             if !key.starts_with("other_language") {

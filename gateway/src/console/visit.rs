@@ -5,6 +5,7 @@ use super::fault::Fault;
 use super::passkeys;
 use super::registry_texts;
 use super::texts::Texts;
+use super::upload::Uploads;
 use crate::people::proving::{Proving, Way};
 use crate::store::ConsoleSignIn;
 use axum::extract::FromRequestParts;
@@ -59,6 +60,12 @@ impl Fields {
         Self(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
 
+    /// Fields as they were sent.
+    #[must_use]
+    pub fn sent(fields: Vec<(String, String)>) -> Self {
+        Self(fields)
+    }
+
     /// The same with values of their own.
     #[must_use]
     pub fn owned(fields: Vec<(&str, String)>) -> Self {
@@ -103,6 +110,8 @@ pub struct Request {
     pub query: Fields,
     /// The form.
     pub form: Fields,
+    /// The files that came with it.
+    pub uploads: Uploads,
     /// What the browser calls itself, shortened.
     pub agent: String,
     /// The address under which the browser found the console, as it says.

@@ -1,8 +1,10 @@
 //! Pieces of work: the list, the inbox of what waits for a decision, the queue of reviews, and one piece of work with
 //! what its viewer may do with it now. Doing it is in `acts`.
 
+use super::evidence::{self, Terminal};
 use super::fault::Fault;
 use super::page::{self, Frame};
+use super::texts::evidence::Texts;
 use super::visit::{Request, Visit};
 use super::ways::{self, Ways};
 use crate::session::Session;
@@ -241,6 +243,9 @@ struct WorkPage {
     ways: Vec<Ways>,
     may_copy: bool,
     extend_from: String,
+    e: &'static Texts,
+    /// The terminals of those who come.
+    terminals: Vec<Terminal>,
     /// What this vendor did last, for those who decide.
     earlier: Vec<Row>,
     /// Of that, what should have been reviewed by now: until it is, this window stays shut.
@@ -273,7 +278,10 @@ pub async fn show(visit: Visit, Path(id): Path<String>) -> Result<Response, Faul
         Vec::new()
     };
     let others = || earlier.iter().filter(|other| other.id() != work.id());
+    let terminals = Box::pin(evidence::terminals(&visit, &request.persons)).await?;
     page::shown(&WorkPage {
+        e: Texts::of(visit.language),
+        terminals,
         frame: page::frame(&visit, &format!("{} {}", visit.t().work, work.id())),
         row: Row::new(&work, &visit),
         revision: work.revision(),

@@ -223,7 +223,7 @@ impl Scene<'_> {
             scanned: true,
             note: "デモ用の安全確認".into(),
         };
-        Ok(self.store.add_attestation(&attestation, self.event(Kind::Attest)).await?)
+        Ok(self.store.add_attestation(&attestation, &[], self.event(Kind::Attest)).await?)
     }
 
     async fn device(

@@ -4,6 +4,7 @@ use super::Store;
 use super::change::{Read, document};
 use super::db::args;
 use super::error::StoreError;
+use super::evidence::NewEvidence;
 use super::factors::require_person;
 use chrono::{DateTime, Utc};
 use sekimori_audit::event::Event;
@@ -23,11 +24,16 @@ pub struct LockRecord {
 }
 
 impl Store {
-    /// Adds an attestation.
+    /// Adds an attestation, with the files that it rests on.
     ///
     /// # Errors
-    /// [`StoreError::Unknown`] person, [`StoreError::Invalid`] (it expires before it was made).
-    pub async fn add_attestation(&self, attestation: &Attestation, event: Event) -> Result<(), StoreError> {
+    /// [`StoreError::Unknown`] person, [`StoreError::Invalid`] (it expires before it was made), [`StoreError::Sealed`].
+    pub async fn add_attestation(
+        &self,
+        attestation: &Attestation,
+        files: &[NewEvidence],
+        event: Event,
+    ) -> Result<(), StoreError> {
         let person = &attestation.person;
         if attestation.expires_at <= attestation.made_at {
             let why = "it expires before it was made: give an end after the beginning";
@@ -38,6 +44,7 @@ impl Store {
         require_person(&mut change, person).await?;
         let sql = "INSERT INTO attestation (id, person, made, document) VALUES ($1, $2, $3, $4)";
         change.run(sql, args![Uuid::now_v7(), person.as_str(), attestation.made_at, text]).await?;
+        self.keep_evidence(&mut change, attestation, files).await?;
         change.commit(&event).await?;
         Ok(())
     }

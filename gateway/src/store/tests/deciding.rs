@@ -19,7 +19,7 @@ pub async fn facts_hold_everything_that_is_known(bed: Bed) {
         scanned: true,
         note: "画面の写し".to_owned(),
     };
-    store.add_attestation(&attestation, event(Kind::Attest)).await.unwrap();
+    store.add_attestation(&attestation, &[], event(Kind::Attest)).await.unwrap();
     let lock = |reason: &str| Lock {
         scope: LockScope::Everyone,
         from: noon(),

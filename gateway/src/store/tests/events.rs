@@ -129,7 +129,7 @@ async fn work_and_locks(store: &Store) {
     let note = String::new();
     let attestation =
         Attestation { person: "eng1".parse().unwrap(), made_at, expires_at, patched: true, scanned: true, note };
-    act!(store, Attest, add_attestation(&attestation));
+    act!(store, Attest, add_attestation(&attestation, &[]));
     let (scope, reason) = (LockScope::Everyone, "不審な通信".to_owned());
     let lock = Lock { scope, from: noon(), until: None, reason, except: None };
     act!(store, LockSet, set_lock(&lock));

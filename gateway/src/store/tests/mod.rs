@@ -84,6 +84,7 @@ cases! {
     passkeys::of_many_answers_with_the_same_count_one_counts,
     passkeys::a_passkey_takes_its_sign_ins_along_and_goes_with_a_reset,
     things::devices_are_kept_with_their_keys_and_credentials,
+    things::evidence_is_kept_sealed_with_its_attestation,
     things::faults_of_devices_are_refused,
     things::work_that_was_changed_meanwhile_is_not_overwritten,
     things::work_that_many_begin_at_once_begins_once,

@@ -37,14 +37,14 @@ pub async fn a_database_that_is_not_there_is_not_made_by_opening(bed: Bed) {
 pub async fn a_newer_schema_is_refused(bed: Bed) {
     let store = bed.furnished().await;
     let mut tx = store.inner.db.write().await.unwrap();
-    let sql = "UPDATE _sqlx_migrations SET version = 12 WHERE version = 1";
+    let sql = "UPDATE _sqlx_migrations SET version = 13 WHERE version = 1";
     assert_eq!(tx.run(sql, args![]).await.unwrap(), 1);
     tx.commit().await.unwrap();
     store.close().await;
     let fault = bed.open().await.err().unwrap();
     assert_eq!(
         fault.to_string(),
-        "this database was written by a newer sekimori (schema 12, this program knows 11): install that version or \
+        "this database was written by a newer sekimori (schema 13, this program knows 12): install that version or \
          restore a backup"
     );
 }

@@ -182,7 +182,7 @@ pub async fn the_ledger_is_fed(bed: Bed) {
             scanned: true,
             note: String::new(),
         };
-        store.add_attestation(&attestation, event(Kind::Attest)).await.unwrap();
+        store.add_attestation(&attestation, &[], event(Kind::Attest)).await.unwrap();
     }
     let session = opened(&store, "gate", |_| ()).await;
     store.close_session(session.id, &closing(), event(Kind::SessionClose)).await.unwrap();

@@ -3,12 +3,12 @@
 use super::bed::{Bed, always, device, event, noon, person, work, work_naming};
 use crate::config::Database;
 use crate::store::credentials::CredentialListing;
-use crate::store::db::Row;
-use crate::store::{Credential, DeviceRecord, Legacy, StoreError};
+use crate::store::db::{Row, args};
+use crate::store::{Credential, DeviceRecord, Legacy, NewEvidence, StoreError};
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Asia::Tokyo;
 use sekimori_audit::event::Kind;
-use sekimori_policy::facts::{HospitalRole, Lock, LockScope, Person};
+use sekimori_policy::facts::{Attestation, HospitalRole, Lock, LockScope, Person};
 use sekimori_policy::id::WorkId;
 use sekimori_policy::window::Window;
 use sekimori_policy::work::{By, Request, Transition, Work};
@@ -42,6 +42,44 @@ pub async fn devices_are_kept_with_their_keys_and_credentials(bed: Bed) {
     let listing = CredentialListing { account: "service".into(), kind: "certificate".into() };
     assert_eq!(store.credentials(&ct).await.unwrap(), vec![listing]);
     assert_eq!(store.credential(&ct, "root").await.unwrap(), None);
+}
+
+pub async fn evidence_is_kept_sealed_with_its_attestation(bed: Bed) {
+    let store = bed.furnished().await;
+    let file = |name: &str, bytes: &[u8]| NewEvidence {
+        name: name.to_owned(),
+        format: "text",
+        sha256: "00".repeat(32),
+        bytes: bytes.to_vec(),
+    };
+    let attestation = Attestation {
+        person: "eng1".parse().unwrap(),
+        made_at: noon(),
+        expires_at: noon() + TimeDelta::days(1),
+        patched: true,
+        scanned: true,
+        note: String::new(),
+    };
+    let scan = "検査の結果: 検出なし".as_bytes();
+    let files = [file("走査.txt", scan), file("b.txt", b"two")];
+    store.add_attestation(&attestation, &files, event(Kind::Attest)).await.unwrap();
+    let kept = store.evidence_of(&attestation.person, noon()).await.unwrap();
+    let names: Vec<_> = kept.iter().map(|one| (one.name.as_str(), one.size)).collect();
+    assert_eq!(names, [("走査.txt", scan.len() as u64), ("b.txt", 3)]);
+    let (told, bytes) = store.evidence(kept[0].id).await.unwrap().unwrap();
+    assert_eq!((&told, bytes.as_slice()), (&kept[0], scan));
+    assert_eq!(store.evidence_since(&attestation.person, noon()).await.unwrap(), scan.len() as u64 + 3);
+    let later = noon() + TimeDelta::microseconds(1);
+    assert_eq!(store.evidence_since(&attestation.person, later).await.unwrap(), 0);
+    assert_eq!(store.evidence_of(&attestation.person, later).await.unwrap(), vec![]);
+    let mut tx = store.inner.db.write().await.unwrap();
+    let sealed = |rows: Vec<Row>| rows.iter().map(|row| row.bytes("sealed").unwrap()).collect::<Vec<_>>();
+    let before = sealed(tx.rows("SELECT sealed FROM evidence ORDER BY id", args![]).await.unwrap());
+    assert!(before.iter().all(|sealed| !sealed.windows(6).any(|part| scan.starts_with(part))));
+    let sql = "UPDATE evidence SET sealed = $1 WHERE id = $2";
+    tx.run(sql, args![before[1].clone(), kept[0].id]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(matches!(store.evidence(kept[0].id).await, Err(StoreError::Sealed { .. })), "another row's was opened");
 }
 
 pub async fn faults_of_devices_are_refused(bed: Bed) {
