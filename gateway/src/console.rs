@@ -20,6 +20,7 @@ mod invite;
 mod join;
 mod lists;
 mod locks;
+mod mails;
 mod matrix;
 mod my_devices;
 mod page;

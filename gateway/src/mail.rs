@@ -8,9 +8,14 @@ pub mod smtp;
 pub mod words;
 
 use crate::store::{Mail, Outcome};
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use sekimori_audit::event::{Actor, Event, Kind};
 use serde_json::json;
+
+/// How long a mail may wait before somebody should look.
+pub const WAITS: TimeDelta = TimeDelta::minutes(10);
+/// For how long it is told that mail was given up.
+pub const LATELY: TimeDelta = TimeDelta::days(7);
 
 /// The event of what became of a mail. No address stands in it, nor what the server said: that may repeat it.
 #[must_use]

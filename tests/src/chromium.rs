@@ -84,6 +84,7 @@ pub fn look_at_the_console(hospital: &Hospital, shots: Option<&Path>) -> Result<
             page("h-works", "/works"),
             page("h-sessions", "/sessions"),
             page("h-locks", "/locks"),
+            page("h-mails", "/mails"),
             page("h-people", "/people"),
             page("h-vendors", "/vendors"),
             page("h-devices", "/devices"),

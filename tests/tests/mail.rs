@@ -191,6 +191,14 @@ fn what_a_server_refuses_is_given_up_and_what_it_puts_off_waits_alone() -> Resul
     ensure!(at(given_up, "/person") == "gone1" && at(given_up, "/detail/code") == 550, "{given_up}");
     let doctor = hospital.gateway.command(&["doctor"], Input::Nothing)?;
     ensure!(doctor.text().contains("1 were given up"), "{doctor:?}");
+    // Whoever relies on being told sees it without a command line.
+    let browser = Browser::new(&hospital.gateway.demo.console)?;
+    browser.sign_in_as(hospital.gateway.person("approver")?)?;
+    let page = browser.get("/mails")?.body;
+    let row = |person: &str| page.split("<tr>").find(|row| row.contains(&format!(">{person}<"))).unwrap_or_default();
+    ensure!(row("gone1").contains("断念") && row("gone1").contains("unknown here"), "{page}");
+    ensure!(row("later1").contains("再送待ち") && row(NEWCOMER).contains("送信済み"), "{page}");
+    ensure!(page.contains("送信を断念したメールがあります"), "{page}");
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 //! The routes, each once: what serves them, and the list that `routes.txt` is compared with.
 
 use super::{
-    Console, account, acts, calendar, credentials, device_forms, devices, evidence, guard, host_keys, invite, join, lists, locks,
-    my_devices, passkeys, people, person_forms, request, sessions, sign_in, static_files, terminal, vendors, wall,
-    watch, works,
+    Console, account, acts, calendar, credentials, device_forms, devices, evidence, guard, host_keys, invite, join,
+    lists, locks, mails, my_devices, passkeys, people, person_forms, request, sessions, sign_in, static_files,
+    terminal, vendors, wall, watch, works,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -105,6 +105,7 @@ routes! {
     get "/locks" => locks::locks,
     post "/locks" => locks::set,
     post "/locks/{id}/lift" => locks::lift,
+    get "/mails" => mails::mails,
     get "/people" => lists::people,
     get "/people/_new" => person_forms::new,
     post "/people/_new" => person_forms::add,

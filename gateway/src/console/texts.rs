@@ -31,6 +31,7 @@ pub(super) use texts;
 pub mod calendar;
 pub mod evidence;
 pub mod joining;
+pub mod mails;
 pub mod passkeys;
 pub mod terminal;
 
@@ -51,6 +52,7 @@ impl Texts {
             ("/people", self.people),
             ("/vendors", self.vendors),
             ("/locks", self.locks),
+            ("/mails", self.mails),
             ("/sign-ins", self.all_sign_ins),
             ("/account", self.account),
         ]
@@ -59,6 +61,7 @@ impl Texts {
 
 texts! {
     product: "関守", "Sekimori";
+    mails: "通知メール", "Mail";
     skip: "本文へ移動", "Skip to content";
     navigation: "メニュー", "Menu";
     other_language: "English", "日本語";
@@ -327,6 +330,7 @@ mod tests {
             calendar::ALL,
             evidence::ALL,
             joining::ALL,
+            mails::ALL,
             passkeys::ALL,
             terminal::ALL,
         ];

@@ -3,13 +3,8 @@
 use super::{Check, fail, ok, warn};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::mail::smtp;
-use chrono::{TimeDelta, Utc};
-
-/// How long a mail may wait before somebody should look.
-const WAITS: TimeDelta = TimeDelta::minutes(10);
-/// For how long it is told that mail was given up.
-const LATELY: TimeDelta = TimeDelta::days(7);
+use crate::mail::{LATELY, WAITS, smtp};
+use chrono::Utc;
 
 /// The server.
 pub(super) async fn server(context: &Context) -> Check {
