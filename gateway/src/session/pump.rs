@@ -233,3 +233,52 @@ pub fn weight(message: &ChannelMsg) -> usize {
         _ => OVERHEAD,
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use tokio::sync::mpsc;
+
+    /// Says what was passed on, in order.
+    struct Told(Vec<&'static str>);
+
+    impl Pass for Told {
+        async fn data(&mut self, _: Data) -> Result<(), Outcome> {
+            self.0.push("data");
+            Ok(())
+        }
+
+        async fn message(&mut self, message: ChannelMsg) -> Result<ControlFlow<()>, Outcome> {
+            self.0.push(match message {
+                ChannelMsg::Eof => "eof",
+                ChannelMsg::ExitStatus { .. } => "exit-status",
+                _ => "other",
+            });
+            Ok(ControlFlow::Continue(()))
+        }
+
+        fn status_grace(&self) -> Option<Duration> {
+            Some(Duration::from_secs(3600))
+        }
+    }
+
+    /// PuTTY closes at the end of the stream, and never learns a status that comes behind it.
+    #[tokio::test]
+    async fn the_end_of_a_stream_waits_for_the_exit_status() {
+        let (device, read) = mpsc::channel(8);
+        let (mut read, backlog, mut told) = (Sent::Browser(read), Backlog::default(), Told(Vec::new()));
+        let sent = async {
+            device.send(ChannelMsg::Data { data: Bytes::from_static(b"out") }).await.unwrap();
+            device.send(ChannelMsg::Eof).await.unwrap();
+            // The pump has both, and would have passed them on, before the status comes.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            device.send(ChannelMsg::ExitStatus { exit_status: 3 }).await.unwrap();
+            drop(device);
+        };
+        tokio::join!(pump(&mut read, &backlog, VecDeque::new(), &mut told), sent);
+        assert_eq!(told.0, ["data", "exit-status", "eof"]);
+    }
+}
