@@ -7,9 +7,10 @@ use chrono::Utc;
 use chrono_tz::Tz;
 use sekimori_audit::event::Event;
 use sekimori_policy::error::PolicyError;
-use sekimori_policy::facts::{Channel, Person};
+use sekimori_policy::facts::{Channel, Language, Person};
 use sekimori_policy::id::{DeviceId, InvalidId, PersonId, VendorId, WorkId};
 use sekimori_policy::window::Window;
+use sekimori_policy::words::Words;
 use sekimori_policy::work::{By, Request, Transition, Work};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -24,20 +25,68 @@ pub enum WorkFault {
     #[error(transparent)]
     Policy(#[from] PolicyError),
     /// Something that was named is not there.
-    #[error("{0}")]
-    NotFound(String),
-    /// What was typed cannot be.
-    #[error("{0}")]
-    Unusable(String),
-    /// Others are faster.
-    #[error("{0}")]
-    Conflict(String),
+    #[error("no {what} {id} is registered")]
+    NotFound {
+        /// What it would be.
+        what: Words,
+        /// As it was named.
+        id: String,
+    },
+    /// An ID that is none.
+    #[error(transparent)]
+    NoId(#[from] InvalidId),
+    /// Somebody of another vendor was named.
+    #[error("{person} does not work for {vendor}: name its own people")]
+    OfAnotherVendor {
+        /// Who.
+        person: PersonId,
+        /// Whose work it is.
+        vendor: VendorId,
+    },
+    /// No device of the request offers a channel.
+    #[error("none of the devices offers {0}")]
+    NotOffered(Channel),
+    /// Others are faster, or there is no ID left.
+    #[error("others put requests forward faster, or there are too many of this day: try again, or choose an ID")]
+    Busy,
 }
 
-impl From<InvalidId> for WorkFault {
-    fn from(fault: InvalidId) -> Self {
-        Self::Unusable(fault.to_string())
+impl WorkFault {
+    /// The same in a language.
+    #[must_use]
+    pub fn sentence(&self, language: Language) -> String {
+        match (language, self) {
+            (_, Self::Policy(fault)) => fault.sentence(language),
+            (Language::Ja, Self::NotFound { what, id }) => {
+                format!("{}「{id}」は登録されていません。", what.in_language(language))
+            }
+            (Language::Ja, Self::NoId(_)) => {
+                "IDが正しくありません。半角の英小文字・数字・「.」「_」「-」で入力してください。".to_owned()
+            }
+            (Language::Ja, Self::OfAnotherVendor { person, vendor }) => {
+                format!("「{person}」は「{vendor}」の利用者ではありません。自社の利用者を選んでください。")
+            }
+            (Language::Ja, Self::NotOffered(channel)) => {
+                format!("選んだ機器はどれも{channel}に対応していません。")
+            }
+            (Language::Ja, Self::Busy) => "ほかの申請と重なりました。もう一度送ってください。".to_owned(),
+            (Language::Ja, Self::Store(_)) | (Language::En, _) => self.to_string(),
+        }
     }
+}
+
+const VENDOR: Words = Words::new("事業者", "vendor");
+const PERSON: Words = Words::new("利用者", "person");
+const DEVICE: Words = Words::new("機器", "device");
+
+/// There is no such person, as far as who asks is to know.
+#[must_use]
+pub fn no_person(id: &PersonId) -> WorkFault {
+    not_found(PERSON, id)
+}
+
+fn not_found(what: Words, id: impl ToString) -> WorkFault {
+    WorkFault::NotFound { what, id: id.to_string() }
 }
 
 /// A request as it was typed.
@@ -121,7 +170,7 @@ pub async fn put_forward(
             other => return Ok(other.map(|()| requested)?),
         }
     }
-    Err(WorkFault::Conflict("others put requests forward faster: try again, or choose an ID".into()))
+    Err(WorkFault::Busy)
 }
 
 /// The work that a request would be, not yet put forward.
@@ -153,7 +202,7 @@ async fn new_id(store: &Store, zone: Tz) -> Result<WorkId, WorkFault> {
             return Ok(id);
         }
     }
-    Err(WorkFault::Conflict(format!("too many pieces of work on {day}: choose an ID")))
+    Err(WorkFault::Busy)
 }
 
 /// A request for somebody of another vendor could never be used.
@@ -162,13 +211,13 @@ async fn new_id(store: &Store, zone: Tz) -> Result<WorkId, WorkFault> {
 /// The vendor or a person is not there, or a person is another vendor's.
 pub async fn check_named(store: &Store, vendor: &VendorId, persons: &[PersonId]) -> Result<(), WorkFault> {
     if store.vendor(vendor).await?.is_none() {
-        return Err(WorkFault::NotFound(format!("no vendor {vendor} is registered")));
+        return Err(not_found(VENDOR, vendor));
     }
     for id in persons {
         match store.person(id).await? {
-            None => return Err(WorkFault::NotFound(format!("no person {id} is registered"))),
+            None => return Err(not_found(PERSON, id)),
             Some(person) if person.vendor.as_ref() != Some(vendor) => {
-                return Err(WorkFault::Unusable(format!("{id} does not work for {vendor}: name its own people")));
+                return Err(WorkFault::OfAnotherVendor { person: id.clone(), vendor: vendor.clone() });
             }
             Some(_) => {}
         }
@@ -184,14 +233,14 @@ pub async fn channels(store: &Store, asked: &[Channel], devices: &[DeviceId]) ->
     let mut offered = BTreeSet::new();
     for id in devices {
         let record = store.device(id).await?;
-        let record = record.ok_or_else(|| WorkFault::NotFound(format!("no device {id} is registered")))?;
+        let record = record.ok_or_else(|| not_found(DEVICE, id))?;
         offered.extend(record.device.channels);
     }
     if asked.is_empty() {
         return Ok(offered);
     }
     match asked.iter().find(|channel| !offered.contains(channel)) {
-        Some(missing) => Err(WorkFault::Unusable(format!("none of the devices offers {missing}"))),
+        Some(missing) => Err(WorkFault::NotOffered(*missing)),
         None => Ok(asked.iter().copied().collect()),
     }
 }

@@ -15,4 +15,5 @@ pub mod reason;
 pub mod retention;
 mod rules;
 pub mod window;
+pub mod words;
 pub mod work;

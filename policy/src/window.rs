@@ -7,6 +7,7 @@ mod rule;
 
 use crate::error::PolicyError;
 use crate::facts::Period;
+use crate::words::Words;
 use chrono::{DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use rule::Rule;
@@ -55,7 +56,15 @@ impl Window {
     /// # Errors
     /// When it is empty or longer than [`LONGEST_ONCE_HOURS`].
     pub fn once(start: NaiveDateTime, end: NaiveDateTime, zone: Tz) -> Result<Self, PolicyError> {
-        check_length(start, end, LONGEST_ONCE_HOURS, "end it earlier, and apply again for the rest")?;
+        check_length(
+            start,
+            end,
+            LONGEST_ONCE_HOURS,
+            Words::new(
+                "早く終わるようにし、残りはあらためて申請してください",
+                "end it earlier, and apply again for the rest",
+            ),
+        )?;
         let period = resolve(start, end, zone).ok_or(PolicyError::EmptyWindow { start, end })?;
         Ok(Self { terms: Terms::Once { start, end, zone }, occurrences: vec![period] })
     }
@@ -75,7 +84,12 @@ impl Window {
         rrule: &str,
         excluded: impl IntoIterator<Item = NaiveDate>,
     ) -> Result<Self, PolicyError> {
-        check_length(start, end, LONGEST_OCCURRENCE_HOURS, "let each occurrence end within a day")?;
+        check_length(
+            start,
+            end,
+            LONGEST_OCCURRENCE_HOURS,
+            Words::new("1回ごとに1日以内に終わるようにしてください", "let each occurrence end within a day"),
+        )?;
         let rule = Rule::parse(rrule)?;
         let excluded: BTreeSet<NaiveDate> = excluded.into_iter().collect();
         let length = end - start;
@@ -154,7 +168,7 @@ impl From<Window> for Terms {
     }
 }
 
-fn check_length(start: NaiveDateTime, end: NaiveDateTime, most: i64, remedy: &'static str) -> Result<(), PolicyError> {
+fn check_length(start: NaiveDateTime, end: NaiveDateTime, most: i64, remedy: Words) -> Result<(), PolicyError> {
     if !YEARS.contains(&start.year()) || !YEARS.contains(&end.year()) {
         return Err(PolicyError::FarWindow { start, end });
     }

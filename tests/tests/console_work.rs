@@ -67,6 +67,17 @@ fn work_goes_from_the_request_to_the_review_in_two_browsers(database: Database) 
     let bad = vendor.send("/request", &form.map(|(name, value)| (name, if name == "end" { "" } else { value })))?;
     ensure!(bad.status == 422 && bad.body.contains("role=\"alert\"") && bad.body.contains("alert(1)"), "{bad:?}");
     harmless(&bad)?;
+    vendor.send("/language", &[("language", "ja")])?;
+    let faults = [
+        ("end", start.as_str(), "時間帯は空です"),
+        ("plan", "", "作業計画を書いてください"),
+        ("person", "nobody", "利用者「nobody」は登録されていません"),
+    ];
+    for (field, value, fault) in faults {
+        let bad =
+            vendor.send("/request", &form.map(|(name, typed)| (name, if name == field { value } else { typed })))?;
+        ensure!(bad.status == 422 && bad.body.contains(fault) && bad.body.contains("alert(1)"), "{bad:?}");
+    }
     let sent = vendor.send("/request", &form)?;
     let work = sent.location.strip_prefix("/works/").with_context(|| format!("not taken: {sent:?}"))?.to_owned();
 

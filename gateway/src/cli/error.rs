@@ -111,9 +111,11 @@ impl From<WorkFault> for CliError {
         match fault {
             WorkFault::Store(fault) => fault.into(),
             WorkFault::Policy(fault) => fault.into(),
-            WorkFault::NotFound(text) => Self::NotFound(text),
-            WorkFault::Unusable(text) => Self::Usage(text),
-            WorkFault::Conflict(text) => Self::Conflict(text),
+            WorkFault::NotFound { .. } => Self::NotFound(fault.to_string()),
+            WorkFault::NoId(_) | WorkFault::OfAnotherVendor { .. } | WorkFault::NotOffered(_) => {
+                Self::Usage(fault.to_string())
+            }
+            WorkFault::Busy => Self::Conflict(fault.to_string()),
         }
     }
 }

@@ -119,8 +119,9 @@ impl From<WorkFault> for Fault {
         match fault {
             WorkFault::Store(fault) => fault.into(),
             WorkFault::Policy(fault) => fault.into(),
-            WorkFault::NotFound(text) | WorkFault::Unusable(text) => Self::Invalid(text),
-            WorkFault::Conflict(text) => Self::Conflict(text),
+            // Whether another vendor's person is there is not theirs to know.
+            WorkFault::OfAnotherVendor { person, .. } => Self::Work(work::no_person(&person)),
+            other => Self::Work(other),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::people::PeopleError;
 use crate::people::proving::ProvingError;
 use crate::registry::RegistryFault;
 use crate::store::StoreError;
+use crate::work::WorkFault;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use sekimori_policy::authority::Refusal;
@@ -48,6 +49,12 @@ pub enum Fault {
     /// Somebody else was faster, or the state does not allow it.
     #[error("{0}")]
     Conflict(String),
+    /// The rules of work and windows do not allow it.
+    #[error(transparent)]
+    Policy(PolicyError),
+    /// Something that work names is not there, or cannot be asked for.
+    #[error(transparent)]
+    Work(WorkFault),
     /// What was to be registered cannot be, or not by this person.
     #[error(transparent)]
     Registry(RegistryFault),
@@ -107,8 +114,7 @@ impl From<PolicyError> for Fault {
     fn from(fault: PolicyError) -> Self {
         match fault {
             PolicyError::Refused(refusal) => Self::Refused(refusal),
-            PolicyError::WrongState { .. } => Self::Conflict(fault.to_string()),
-            other => Self::Invalid(other.to_string()),
+            other => Self::Policy(other),
         }
     }
 }
@@ -148,6 +154,18 @@ pub fn answer(fault: &Fault, request: &Request) -> Response {
         Fault::Elsewhere => (StatusCode::FORBIDDEN, t.elsewhere, t.elsewhere_text, String::new()),
         Fault::Invalid(why) => (StatusCode::UNPROCESSABLE_ENTITY, t.invalid, t.invalid_text, why.clone()),
         Fault::Conflict(why) => (StatusCode::CONFLICT, t.conflict, t.conflict_text, why.clone()),
+        Fault::Policy(why @ PolicyError::WrongState { .. }) => {
+            (StatusCode::CONFLICT, t.conflict, t.conflict_text, why.sentence(request.language))
+        }
+        Fault::Policy(why) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, t.invalid, t.invalid_text, why.sentence(request.language))
+        }
+        Fault::Work(why @ WorkFault::Busy) => {
+            (StatusCode::CONFLICT, t.conflict, t.conflict_text, why.sentence(request.language))
+        }
+        Fault::Work(why) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, t.invalid, t.invalid_text, why.sentence(request.language))
+        }
         Fault::Registry(RegistryFault::Flaws(flaws)) => {
             let sentences: Vec<_> = flaws.iter().map(|flaw| flaw.problem.sentence(request.language)).collect();
             (StatusCode::UNPROCESSABLE_ENTITY, t.invalid, t.invalid_text, sentences.join(" "))

@@ -4,14 +4,15 @@ use super::fault::Fault;
 use super::page::{self, Frame};
 use super::visit::{Fields, Request, Visit};
 use super::works::{known, local_time};
-use crate::work::{Draft, put_forward};
+use crate::work::{Draft, WorkFault, put_forward};
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{TimeDelta, Timelike, Utc};
 use sekimori_audit::event::Kind;
+use sekimori_policy::error::PolicyError;
 use sekimori_policy::facts::{Channel, Status};
-use sekimori_policy::id::{DeviceId, PersonId, VendorId};
+use sekimori_policy::id::{DeviceId, InvalidId, PersonId, VendorId};
 use sekimori_policy::window::Window;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -59,11 +60,16 @@ pub async fn send(visit: Visit) -> Result<Response, Fault> {
     let sent = Box::pin(try_send(&visit)).await;
     match sent {
         Ok(id) => Ok(Redirect::to(&format!("/works/{id}")).into_response()),
-        Err(Fault::Invalid(why)) => {
+        Err(fault) => {
+            let why = match &fault {
+                Fault::Invalid(why) => why.clone(),
+                Fault::Policy(why) => why.sentence(visit.language),
+                Fault::Work(why) => why.sentence(visit.language),
+                _ => return Err(fault),
+            };
             let page = page(&visit, &visit.form, Some(why)).await?;
             Ok(page::render(StatusCode::UNPROCESSABLE_ENTITY, &page))
         }
-        Err(other) => Err(other),
     }
 }
 
@@ -84,7 +90,9 @@ fn vendor(visit: &Request) -> Result<VendorId, Fault> {
 fn draft(visit: &Request, vendor: VendorId) -> Result<Draft, Fault> {
     let (t, form) = (visit.t(), &visit.form);
     let zone = visit.console.gate.config().hospital.zone;
-    let unreadable = |field: &str, why: &dyn std::fmt::Display| Fault::Invalid(format!("{field}: {why}"));
+    let unreadable = |field: &str, why: &str| Fault::Invalid(format!("{field}: {why}"));
+    let no_id = |field: &str, why: InvalidId| unreadable(field, &WorkFault::NoId(why).sentence(visit.language));
+    let refused = |field: &str, why: PolicyError| unreadable(field, &why.sentence(visit.language));
     let devices = form.all("device").chain(form.one("other_devices").split([' ', ',', '、', '\n', '\r']));
     let devices: Result<BTreeSet<DeviceId>, _> = devices.filter(|id| !id.is_empty()).map(str::parse).collect();
     let persons: Result<Vec<PersonId>, _> = form.all("person").map(str::parse).collect();
@@ -92,8 +100,8 @@ fn draft(visit: &Request, vendor: VendorId) -> Result<Draft, Fault> {
     let channels = form.all("channel").map(ToOwned::to_owned).chain(ports.map(|port| format!("forward:{port}")));
     let channels: Result<Vec<Channel>, _> = channels.map(|text| text.parse()).collect();
     let (start, end) = (local_time(form.one("start")), local_time(form.one("end")));
-    let start = start.ok_or_else(|| unreadable(t.start, &t.no_time))?;
-    let end = end.ok_or_else(|| unreadable(t.end_time, &t.no_time))?;
+    let start = start.ok_or_else(|| unreadable(t.start, t.no_time))?;
+    let end = end.ok_or_else(|| unreadable(t.end_time, t.no_time))?;
     let window = match rule(form)? {
         None => Window::once(start, end, zone),
         Some(rule) => Window::recurring(start, end, zone, &rule, []),
@@ -101,12 +109,12 @@ fn draft(visit: &Request, vendor: VendorId) -> Result<Draft, Fault> {
     Ok(Draft {
         id: None,
         vendor,
-        persons: persons.map_err(|why| unreadable(t.persons, &why))?,
-        devices: devices.map_err(|why| unreadable(t.devices, &why))?.into_iter().collect(),
+        persons: persons.map_err(|why| no_id(t.persons, why))?,
+        devices: devices.map_err(|why| no_id(t.devices, why))?.into_iter().collect(),
         purpose: form.one("purpose").to_owned(),
         plan: form.one("plan").to_owned(),
-        window: window.map_err(|why| unreadable(t.window, &why))?,
-        channels: channels.map_err(|why| unreadable(t.channels, &why))?,
+        window: window.map_err(|why| refused(t.window, why))?,
+        channels: channels.map_err(|why| refused(t.channels, why))?,
         accounts: Vec::new(),
         personal_data: form.ticked("personal_data"),
         attendance: form.ticked("attendance"),

@@ -5,6 +5,7 @@ use crate::authority::{Act, Refusal, may, may_act_for, may_consent, may_review};
 use crate::error::PolicyError;
 use crate::facts::{Period, Person};
 use crate::id::PersonId;
+use crate::words::Words;
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// How far ahead the deadline of a retrospective approval may lie, in days.
@@ -21,7 +22,13 @@ impl Work {
     pub fn apply(&self, transition: Transition, by: By<'_>, now: DateTime<Utc>) -> Result<Self, PolicyError> {
         let verb = transition.verb();
         if transition.words().is_some_and(|words| words.trim().is_empty()) {
-            return Err(self.invalid(verb, "say why or what, in words: the record needs it"));
+            return Err(self.invalid(
+                verb,
+                Words::new(
+                    "理由または内容を言葉で書いてください。記録に必要です",
+                    "say why or what, in words: the record needs it",
+                ),
+            ));
         }
         let (code, note) = (transition.code(), transition.words().map(str::to_owned));
         let begins = transition == Transition::Begin;
@@ -82,7 +89,14 @@ impl Work {
     fn submit(&mut self, verb: &'static str, by: &Person, now: DateTime<Utc>) -> Result<(), PolicyError> {
         let author = may_act_for(by, &self.vendor)?;
         if self.stage != Stage::Draft {
-            return Err(self.wrong_state(verb, now, "only a draft can; edit the request to put it forward anew"));
+            return Err(self.wrong_state(
+                verb,
+                now,
+                Words::new(
+                    "下書きだけが対象です。申請を編集すれば、あらためて提出できます",
+                    "only a draft can; edit the request to put it forward anew",
+                ),
+            ));
         }
         self.check_time_left(verb, now)?;
         self.authors.insert(author.person().clone());
@@ -103,10 +117,21 @@ impl Work {
             Stage::Requested | Stage::Rejected { .. } | Stage::Approved { .. } => Stage::Requested,
             // An edit would wash the mark of the emergency off.
             Stage::Emergency { .. } => {
-                return Err(self.wrong_state(verb, now, "approve or reject the emergency access first"));
+                return Err(self.wrong_state(
+                    verb,
+                    now,
+                    Words::new(
+                        "先に緊急アクセスを承認または却下してください",
+                        "approve or reject the emergency access first",
+                    ),
+                ));
             }
             Stage::Withdrawn { .. } | Stage::CutOff { .. } => {
-                return Err(self.wrong_state(verb, now, "apply for new work"));
+                return Err(self.wrong_state(
+                    verb,
+                    now,
+                    Words::new("新しい作業として申請してください", "apply for new work"),
+                ));
             }
         };
         request.check(&self.id)?;
@@ -123,7 +148,14 @@ impl Work {
         let author = may_act_for(by, &self.vendor)?;
         let waits = matches!(self.stage, Stage::Draft | Stage::Requested | Stage::Approved { .. });
         if !waits || self.rounds.iter().any(Round::is_working) {
-            return Err(self.wrong_state(verb, now, "end and report the work, or have it cut off"));
+            return Err(self.wrong_state(
+                verb,
+                now,
+                Words::new(
+                    "作業を終えて報告するか、病院に遮断を依頼してください",
+                    "end and report the work, or have it cut off",
+                ),
+            ));
         }
         self.stage = Stage::Withdrawn { by: author.person().clone(), at: now };
         Ok(())
@@ -138,7 +170,11 @@ impl Work {
     ) -> Result<(), PolicyError> {
         let authority = may_consent(by, Act::ApproveWork, self)?;
         if self.stage != Stage::Requested {
-            return Err(self.wrong_state(verb, now, "only a request that waits for a decision can"));
+            return Err(self.wrong_state(
+                verb,
+                now,
+                Words::new("判断を待っている申請だけが対象です", "only a request that waits for a decision can"),
+            ));
         }
         self.check_time_left(verb, now)?;
         let by = authority.person().clone();
@@ -155,7 +191,14 @@ impl Work {
     ) -> Result<(), PolicyError> {
         let authority = may(by, Act::RejectWork)?;
         if self.stage != Stage::Requested {
-            return Err(self.wrong_state(verb, now, "only a request that waits can; cut approved work off instead"));
+            return Err(self.wrong_state(
+                verb,
+                now,
+                Words::new(
+                    "判断を待っている申請だけが対象です。承認済みの作業は遮断してください",
+                    "only a request that waits can; cut approved work off instead",
+                ),
+            ));
         }
         self.stage = Stage::Rejected { by: authority.person().clone(), at: now, reason };
         Ok(())
@@ -169,10 +212,16 @@ impl Work {
         now: DateTime<Utc>,
     ) -> Result<(), PolicyError> {
         may_consent(by, Act::ExtendWork, self)?;
-        let not_open = "its window must be open; otherwise edit the request";
+        let not_open = Words::new(
+            "作業時間帯の間だけ行えます。それ以外では申請を編集してください",
+            "its window must be open; otherwise edit the request",
+        );
         let occurrence = self.occurrence_containing(now).ok_or_else(|| self.wrong_state(verb, now, not_open))?;
         if until <= occurrence.until {
-            return Err(self.invalid(verb, "give an end later than the present one"));
+            return Err(self.invalid(
+                verb,
+                Words::new("現在の終了時刻より後の時刻を指定してください", "give an end later than the present one"),
+            ));
         }
         if until > self.planned_end(occurrence.from) + TimeDelta::hours(LONGEST_EXTENSION_HOURS) {
             return Err(self.invalid(verb, "24 hours past the planned end are the most: apply for new work"));
@@ -198,11 +247,21 @@ impl Work {
     ) -> Result<(), PolicyError> {
         let authority = may(by, Act::OpenEmergency)?;
         if !matches!(self.stage, Stage::Draft | Stage::Requested) {
-            return Err(self.wrong_state(verb, now, "only a draft or a request that waits can"));
+            return Err(self.wrong_state(
+                verb,
+                now,
+                Words::new("下書きか、判断を待っている申請だけが対象です", "only a draft or a request that waits can"),
+            ));
         }
         self.check_time_left(verb, now)?;
         if deadline <= now || deadline > now + TimeDelta::days(LONGEST_DEADLINE_DAYS) {
-            return Err(self.invalid(verb, "let the approval be due in the future, within 7 days"));
+            return Err(self.invalid(
+                verb,
+                Words::new(
+                    "事後承認の期限は、これから7日以内にしてください",
+                    "let the approval be due in the future, within 7 days",
+                ),
+            ));
         }
         let opened_by = authority.person().clone();
         let access = EmergencyAccess { opened_by, opened_at: now, reason, deadline };
@@ -226,7 +285,16 @@ impl Work {
             Stage::CutOff { by, at, reason, awaiting: Some(_) } => {
                 self.stage = Stage::CutOff { by, at, reason, awaiting: None };
             }
-            _ => return Err(self.wrong_state(verb, now, "it is for emergency access that waits for approval")),
+            _ => {
+                return Err(self.wrong_state(
+                    verb,
+                    now,
+                    Words::new(
+                        "事後承認を待っている緊急アクセスだけが対象です",
+                        "it is for emergency access that waits for approval",
+                    ),
+                ));
+            }
         }
         Ok(())
     }
@@ -244,7 +312,16 @@ impl Work {
                 Stage::CutOff { by: authority.person().clone(), at: now, reason, awaiting: None }
             }
             Stage::CutOff { by, at, reason, awaiting: Some(_) } => Stage::CutOff { by, at, reason, awaiting: None },
-            _ => return Err(self.wrong_state(verb, now, "it is for emergency access that waits for approval")),
+            _ => {
+                return Err(self.wrong_state(
+                    verb,
+                    now,
+                    Words::new(
+                        "事後承認を待っている緊急アクセスだけが対象です",
+                        "it is for emergency access that waits for approval",
+                    ),
+                ));
+            }
         };
         self.end_working(now);
         Ok(())
@@ -255,10 +332,23 @@ impl Work {
         let granted = matches!(self.stage, Stage::Approved { .. } | Stage::Emergency { .. });
         let occurrence = self.occurrence_containing(now).filter(|_| granted);
         let Some(occurrence) = occurrence else {
-            return Err(self.wrong_state(verb, now, "it must be approved, and its window open"));
+            return Err(self.wrong_state(
+                verb,
+                now,
+                Words::new(
+                    "承認済みで、作業時間帯の間でなければなりません",
+                    "it must be approved, and its window open",
+                ),
+            ));
         };
         if !self.request.persons.contains(&by.id) {
-            return Err(self.invalid(verb, "the request does not name this person: edit it"));
+            return Err(self.invalid(
+                verb,
+                Words::new(
+                    "申請にこの利用者が含まれていません。申請を編集してください",
+                    "the request does not name this person: edit it",
+                ),
+            ));
         }
         let round = self.rounds.iter_mut().find(|round| round.occurrence().from == occurrence.from);
         let begun = match round {
@@ -268,12 +358,23 @@ impl Work {
                 true
             }
         };
-        if begun { Ok(()) } else { Err(self.wrong_state(verb, now, "it was reported already: apply for new work")) }
+        if begun {
+            Ok(())
+        } else {
+            Err(self.wrong_state(
+                verb,
+                now,
+                Words::new(
+                    "すでに報告されています。新しい作業として申請してください",
+                    "it was reported already: apply for new work",
+                ),
+            ))
+        }
     }
 
     fn end(&mut self, verb: &'static str, now: DateTime<Utc>) -> Result<(), PolicyError> {
         if !self.rounds.iter().any(Round::is_working) {
-            return Err(self.wrong_state(verb, now, "no work is going on"));
+            return Err(self.wrong_state(verb, now, Words::new("進行中の作業がありません", "no work is going on")));
         }
         self.end_working(now);
         Ok(())
@@ -290,7 +391,16 @@ impl Work {
         let awaiting = match &self.stage {
             Stage::Approved { .. } => None,
             Stage::Emergency { access, .. } => Some(access.clone()),
-            _ => return Err(self.wrong_state(verb, now, "only approved work or emergency access can")),
+            _ => {
+                return Err(self.wrong_state(
+                    verb,
+                    now,
+                    Words::new(
+                        "承認済みの作業か緊急アクセスだけが対象です",
+                        "only approved work or emergency access can",
+                    ),
+                ));
+            }
         };
         self.end_working(now);
         self.stage = Stage::CutOff { by: authority.person().clone(), at: now, reason, awaiting };
@@ -307,7 +417,15 @@ impl Work {
         may_act_for(by, &self.vendor)?;
         self.end_working(now);
         let taken = self.rounds.iter_mut().any(|round| round.take_report(report.clone()));
-        if taken { Ok(()) } else { Err(self.wrong_state(verb, now, "nothing was done that lacks a report")) }
+        if taken {
+            Ok(())
+        } else {
+            Err(self.wrong_state(
+                verb,
+                now,
+                Words::new("報告を待っている作業がありません", "nothing was done that lacks a report"),
+            ))
+        }
     }
 
     fn review(
@@ -321,7 +439,15 @@ impl Work {
         let authority = may_review(by, self)?;
         let review = Review { by: authority.person().clone(), at: now, comment };
         let taken = self.rounds.iter_mut().any(|round| take(round, review.clone()));
-        if taken { Ok(()) } else { Err(self.wrong_state(verb, now, "no report waits for a review")) }
+        if taken {
+            Ok(())
+        } else {
+            Err(self.wrong_state(
+                verb,
+                now,
+                Words::new("確認を待っている報告がありません", "no report waits for a review"),
+            ))
+        }
     }
 
     /// What ended with its occurrence while nobody was looking is written down with the next thing that happens.
@@ -345,16 +471,22 @@ impl Work {
 
     fn check_time_left(&self, verb: &'static str, now: DateTime<Utc>) -> Result<(), PolicyError> {
         if self.last_end() <= now {
-            return Err(self.invalid(verb, "its window is over: edit the request and give a later one"));
+            return Err(self.invalid(
+                verb,
+                Words::new(
+                    "作業時間帯が過ぎています。申請を編集して、後の時間帯を指定してください",
+                    "its window is over: edit the request and give a later one",
+                ),
+            ));
         }
         Ok(())
     }
 
-    fn wrong_state(&self, act: &'static str, now: DateTime<Utc>, remedy: &'static str) -> PolicyError {
+    fn wrong_state(&self, act: &'static str, now: DateTime<Utc>, remedy: Words) -> PolicyError {
         PolicyError::WrongState { work: self.id.clone(), act, state: self.state_at(now), remedy }
     }
 
-    fn invalid(&self, act: &'static str, fault: &'static str) -> PolicyError {
+    fn invalid(&self, act: &'static str, fault: Words) -> PolicyError {
         PolicyError::InvalidTransition { work: self.id.clone(), act, fault }
     }
 }

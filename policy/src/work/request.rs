@@ -4,6 +4,7 @@ use crate::error::PolicyError;
 use crate::facts::Channel;
 use crate::id::{DeviceId, PersonId, WorkId};
 use crate::window::Window;
+use crate::words::Words;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -79,14 +80,23 @@ impl Request {
     pub(super) fn check(&self, work: &WorkId) -> Result<(), PolicyError> {
         let days = 1..=90;
         let faults = [
-            (self.purpose.trim().is_empty(), "give its purpose"),
-            (self.plan.trim().is_empty(), "give its plan"),
-            (self.devices.is_empty(), "name at least one device"),
-            (self.persons.is_empty(), "name at least one person"),
-            (self.channels.is_empty(), "name at least one channel"),
-            (self.accounts.as_ref().is_some_and(BTreeSet::is_empty), "name an account, or leave accounts open"),
-            (!days.contains(&self.report_days), "let the report be due within 1 to 90 days"),
-            (!days.contains(&self.review_days), "let the review be due within 1 to 90 days"),
+            (self.purpose.trim().is_empty(), Words::new("目的を書いてください", "give its purpose")),
+            (self.plan.trim().is_empty(), Words::new("作業計画を書いてください", "give its plan")),
+            (self.devices.is_empty(), Words::new("機器を1台以上選んでください", "name at least one device")),
+            (self.persons.is_empty(), Words::new("作業者を1人以上選んでください", "name at least one person")),
+            (self.channels.is_empty(), Words::new("接続方法を1つ以上選んでください", "name at least one channel")),
+            (
+                self.accounts.as_ref().is_some_and(BTreeSet::is_empty),
+                Words::new("アカウントを指定するか、空のままにしてください", "name an account, or leave accounts open"),
+            ),
+            (
+                !days.contains(&self.report_days),
+                Words::new("報告の期限は1日から90日の間にしてください", "let the report be due within 1 to 90 days"),
+            ),
+            (
+                !days.contains(&self.review_days),
+                Words::new("確認の期限は1日から90日の間にしてください", "let the review be due within 1 to 90 days"),
+            ),
         ];
         match faults.into_iter().find(|(found, _)| *found) {
             Some((_, fault)) => Err(PolicyError::IncompleteRequest { work: work.clone(), fault }),
