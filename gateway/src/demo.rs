@@ -5,6 +5,7 @@
 
 pub mod device;
 mod hospital;
+mod maintenance;
 
 use crate::cli::init;
 use crate::config::Config;
@@ -14,9 +15,14 @@ use crate::store::Store;
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use hospital::{DemoDevice, DemoPerson};
+use maintenance::Maintenance;
+use russh::keys::ssh_key::PublicKey;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+/// What browsers call the console, on the machine that it runs on.
+const NAME: &str = "localhost";
 
 /// What the demonstration may be told.
 #[derive(Debug, clap::Args)]
@@ -40,7 +46,7 @@ pub struct Args {
 /// # Errors
 /// What stood in the way of starting.
 pub async fn run(args: Args, json: bool, held: Held) -> anyhow::Result<()> {
-    let made = init::make(&plan(&args)).await?;
+    let made = init::make(&plan(&args, json)).await?;
     let config = Config::read(&made.config)?;
     let database = config.database().map_err(anyhow::Error::msg)?;
     let store = Store::open(&database, serve::master_key(&config)?).await?;
@@ -55,18 +61,33 @@ pub async fn run(args: Args, json: bool, held: Held) -> anyhow::Result<()> {
         println!("{}", ready(&config, &made, doors, &people, &devices)?);
     } else {
         print!("{}", greeting(&made, doors, &people, &devices, &config));
+        tokio::spawn(maintenance(&config, doors.0, &people)?.go_on());
     }
     serving.until_stopped(&made.config).await
 }
 
-fn plan(args: &Args) -> init::Plan {
+/// Somebody to watch. Scripts, to which the line of JSON speaks, have sessions of their own.
+fn maintenance(config: &Config, gateway: SocketAddr, people: &[DemoPerson]) -> anyhow::Result<Maintenance> {
+    let engineer = people.iter().find(|person| person.id.as_str() == maintenance::ENGINEER);
+    let engineer = engineer.context("nobody plays the maintenance")?;
+    let host_key = std::fs::read_to_string(config.keys_dir().join("ssh_host_ed25519_key.pub"))?;
+    Ok(Maintenance {
+        gateway,
+        host_key: PublicKey::from_openssh(host_key.trim())?,
+        password: engineer.password.clone(),
+        key: engineer.key_file.clone().context("whoever plays the maintenance has no key")?,
+    })
+}
+
+/// `json`: for scripts, which find the console by its address. Browsers know it by a name, without which no passkey works.
+fn plan(args: &Args, json: bool) -> init::Plan {
     init::Plan {
         folder: args.dir.clone(),
         hospital: "関守記念病院（デモ）".into(),
         zone: chrono_tz::Asia::Tokyo,
         ssh: args.ssh,
         console: Some(args.console),
-        console_names: Vec::new(),
+        console_names: if json { Vec::new() } else { vec![NAME.to_owned()] },
         database: args.database.clone(),
         administrator: hospital::administrator(),
         // The demonstration ends with its terminal: nobody waits a minute for sessions that are left.
@@ -141,7 +162,7 @@ fn greeting(
     });
     text.push_str(&format!(
         "
-In a browser, with one of these passwords and a code:  https://{console}
+In a browser, with one of these passwords and a code:  https://{NAME}:{console}
   the browser warns unless it trusts {ca}
 
 As the vendor's engineer:
@@ -155,7 +176,8 @@ As the vendor's engineer:
 In another terminal, once:
   alias sekimori='{program} --config {path}'
 
-As the hospital:
+As the hospital, in the browser: what waits (承認待ち) and who is at work now (接続中: Maria Kanda plays a maintenance of mri-01,
+again and again). Or here:
   sekimori session list
   sekimori session watch ID          sekimori session cut ID --reason \"…\"
   sekimori work list --as approver
@@ -167,6 +189,7 @@ As the auditor (recordings are sealed; the passphrase is {passphrase}):
   sekimori log list --as auditor
 
 ",
+        console = console.port(),
         ca = ca_file(config).unwrap_or_default().display(),
         passphrase = made.office_passphrase.as_str(),
         web = devices.first().and_then(|device| device.ports.first()).copied().unwrap_or_default(),

@@ -1,8 +1,11 @@
 //! The demo, as somebody meets it who has just cloned the repository.
 
 use anyhow::{Context, Result, ensure};
-use sekimori_tests::{Codes, Engineer, Gateway, Input, PATIENCE, Proof, Terminal, Workstation, run, sekimori};
+use sekimori_tests::{Codes, Engineer, Gateway, Input, PATIENCE, Proof, Terminal, Workstation, at, run, sekimori};
+use serde_json::Value;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 #[test]
 fn the_demo_lets_its_engineer_work_in_a_simulated_device() -> Result<()> {
@@ -53,6 +56,25 @@ fn without_json_it_prints_what_to_type() -> Result<()> {
     listing.current_dir("/").args(["-c", &format!("{alias} ledger list --as auditor --json")]);
     let listed = run(&mut listing, Input::Nothing, PATIENCE)?.success()?.text();
     ensure!(listed.contains("ct-01"), "{listed}");
+    // Somebody is at work, and what they see can be watched.
+    let end = Instant::now() + PATIENCE;
+    let session = loop {
+        let mut listing = Command::new("sh");
+        listing.current_dir("/").args(["-c", &format!("{alias} session list --as auditor --json")]);
+        let sessions: Value = serde_json::from_slice(&run(&mut listing, Input::Nothing, PATIENCE)?.success()?.stdout)?;
+        let of = |session: &&Value| at(session, "/person") == "eng2" && at(session, "/device") == "mri-01";
+        if let Some(session) = sessions.as_array().into_iter().flatten().find(of) {
+            break at(session, "/id").as_str().context("no id")?.to_owned();
+        }
+        ensure!(Instant::now() < end, "nobody plays a maintenance: {sessions}");
+        thread::sleep(Duration::from_millis(200));
+    };
+    let mut watch = Command::new("sh");
+    watch.current_dir("/").args(["-c", &format!("exec {alias} session watch {session} --as approver")]);
+    let mut watching = Terminal::start(&watch, 120, 50)?;
+    watching.screen.wait_for("helium", PATIENCE * 2).context("nothing is typed")?;
+    watching.type_in("\u{3}")?;
+    watching.end_within(PATIENCE)?;
     terminal.type_in("\u{3}")?;
     terminal.end_within(PATIENCE).context("it does not end at Ctrl-C")?;
     Ok(())
