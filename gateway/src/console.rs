@@ -33,6 +33,7 @@ mod routes;
 mod server;
 mod sessions;
 mod sign_in;
+mod ssh_keys;
 mod static_files;
 mod stream;
 mod terminal;

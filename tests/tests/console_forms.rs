@@ -3,7 +3,8 @@
 
 use anyhow::{Context, Result, ensure};
 use sekimori_tests::{
-    Browser, Codes, DEVICE, Database, Hospital, Input, PATIENCE, Page, VENDOR, Window, at, on_both_databases,
+    Browser, Codes, DEVICE, Database, Hospital, Input, PATIENCE, Page, Proof, VENDOR, Window, at, keygen,
+    on_both_databases,
 };
 use serde_json::{Value, json};
 use std::thread;
@@ -375,5 +376,50 @@ fn faults_are_told_in_the_pages_language() -> Result<()> {
     let me = &hospital.administrator;
     let page = desk.send(&format!("/people/{me}/switch"), &[("to", "retire"), ("reason", "退職")])?;
     ensure!(page.status == 422 && page.body.contains("最後の人です"), "{page:?}");
+    Ok(())
+}
+
+#[test]
+fn keys_are_added_by_their_person_and_taken_away_from_a_lost_laptop() -> Result<()> {
+    let hospital = Hospital::open(Database::Sqlite)?;
+    let engineer = &hospital.engineer;
+    let mine = Browser::new(&hospital.gateway.demo.console)?;
+    mine.sign_in(&engineer.id, &engineer.password, &engineer.codes)?;
+    let key = hospital.workstation.folder().join("another");
+    keygen("ed25519", &key)?;
+    let private = std::fs::read_to_string(&key)?;
+    let page = mine.send("/account/ssh-keys", &[("ssh_key", &private)])?;
+    let secret = private.lines().nth(1).context("an empty key")?;
+    ensure!(page.status == 422 && !page.body.contains(secret), "a private key was taken, or shown: {page:?}");
+    ensure!(mine.send("/account/ssh-keys", &[("ssh_key", "ssh-ed25519 AAAA")])?.status == 422);
+    let public = std::fs::read_to_string(key.with_extension("pub"))?;
+    let public = format!("{} {MARKUP}", public.trim().trim_end_matches(" test"));
+    ensure!(mine.send("/account/ssh-keys", &[("ssh_key", &public)])?.status == 303);
+    ensure!(mine.send("/account/ssh-keys", &[("ssh_key", &public)])?.status == 422, "it was taken twice");
+    let page = mine.get("/account")?;
+    ensure!(page.body.contains("alert(1)") && !page.body.contains("<script>"), "{}", page.body);
+    let proof = Proof::KeyAndPassword(&key, &engineer.password);
+    let reach = |proof| hospital.workstation.exec(&hospital.user(), proof, "true", Input::Nothing, PATIENCE);
+    reach(proof)?.success().context("the key that was added is not taken")?;
+
+    // The laptop is gone: its person, or the hospital, takes the key away, and what it carried ends with it.
+    let certificate = hospital.sign_in()?;
+    hospital.exec(&certificate, "true", Input::Nothing)?.success()?;
+    let fingerprint = |of: &Value| Ok::<_, anyhow::Error>(at(of, "/fingerprint").as_str().context("none")?.to_owned());
+    let keys = hospital.gateway.act(&hospital.auditor, &["person", "key", "list", &engineer.id])?;
+    let (first, added) = (fingerprint(at(&keys, "/0"))?, fingerprint(at(&keys, "/1"))?);
+    ensure!(mine.send("/account/ssh-keys/remove", &[("fingerprint", &added)])?.status == 303);
+    ensure!(reach(proof)?.code != Some(0), "a key that was removed let somebody in");
+    let remove = format!("/people/{}/remove-key", engineer.id);
+    let (hall, _) = of(&hospital, "approver")?;
+    ensure!(hall.send(&remove, &[("fingerprint", &first)])?.status == 403, "an approver took a key away");
+    let (desk, _) = of(&hospital, "administrator")?;
+    ensure!(desk.send(&remove, &[("fingerprint", &added)])?.status == 404, "a key was removed twice");
+    ensure!(desk.send(&remove, &[("fingerprint", &first)])?.status == 303);
+    ensure!(hospital.exec(&certificate, "true", Input::Nothing)?.code != Some(0), "its certificate went on");
+    for (kind, key) in [("person.key-add", &added), ("person.key-remove", &first)] {
+        let event = last(&hospital, kind, ("person", &engineer.id))?;
+        ensure!(at(&event, "/detail/key") == key.as_str() && !at(&event, "/source").is_null(), "{event}");
+    }
     Ok(())
 }

@@ -5,6 +5,7 @@ use super::guard::LANGUAGE_COOKIE;
 use super::page::{self, Frame};
 use super::passkeys::{elsewhere, here};
 use super::sign_in::next;
+use super::ssh_keys;
 use super::texts::joining::Texts;
 use super::texts::passkeys;
 use super::visit::{Request, Visit};
@@ -52,6 +53,7 @@ struct AccountPage {
     vendor: Option<String>,
     rows: Vec<Row>,
     p: &'static passkeys::Texts,
+    keys: Vec<ssh_keys::Row>,
     passkeys: Vec<PasskeyRow>,
     passkey: bool,
     elsewhere: Option<String>,
@@ -104,6 +106,7 @@ pub async fn account(visit: Visit) -> Result<Response, Fault> {
         vendor: person.vendor.as_ref().map(ToString::to_string),
         rows,
         p: passkeys::Texts::of(visit.language),
+        keys: ssh_keys::rows(&visit, person).await?,
         passkeys: passkeys.collect(),
         passkey: here(&visit).is_some(),
         elsewhere: elsewhere(&visit),

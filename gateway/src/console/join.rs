@@ -20,7 +20,6 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, REFERRER_POLICY, SET_COOKIE};
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{TimeDelta, Utc};
-use russh::keys::ssh_key::{HashAlg, PublicKey};
 use sekimori_audit::event::{Actor, Event, Kind};
 use sekimori_policy::facts::{Method, Person, Status};
 use serde_json::json;
@@ -39,8 +38,6 @@ const PAGE_TIME: TimeDelta = TimeDelta::hours(1);
 const PAGE_PURPOSE: &str = "enrolment";
 /// What the token of the form is for.
 const FORM_PURPOSE: &str = "enrolment form";
-/// A public key's line is far shorter.
-const KEY_BYTES: usize = 16 << 10;
 
 /// An invited person on the page of their invitation.
 struct Invited {
@@ -354,17 +351,8 @@ fn key_needed(visit: &Request) -> bool {
 
 /// The line and the fingerprint of a key, if one was given.
 fn key(typed: &str, needed: bool, j: &'static Texts) -> Result<Option<(String, String)>, &'static str> {
-    if typed.is_empty() {
-        return if needed { Err(j.key_missing) } else { Ok(None) };
+    if typed.is_empty() && !needed {
+        return Ok(None);
     }
-    if typed.contains("PRIVATE KEY") {
-        return Err(j.key_private);
-    }
-    let key =
-        Some(typed).filter(|typed| typed.len() <= KEY_BYTES).and_then(|typed| PublicKey::from_openssh(typed).ok());
-    let line = key.as_ref().and_then(|key| key.to_openssh().ok());
-    match (key, line) {
-        (Some(key), Some(line)) => Ok(Some((line, key.fingerprint(HashAlg::Sha256).to_string()))),
-        _ => Err(j.key_unreadable),
-    }
+    ssh_keys::typed(typed, j).map(Some)
 }

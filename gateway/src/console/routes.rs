@@ -2,8 +2,8 @@
 
 use super::{
     Console, account, acts, calendar, credentials, device_forms, devices, evidence, guard, host_keys, invite, join,
-    lists, locks, mails, my_devices, passkeys, people, person_forms, request, sessions, sign_in, static_files,
-    terminal, vendors, wall, watch, works,
+    lists, locks, mails, my_devices, passkeys, people, person_forms, request, sessions, sign_in, ssh_keys,
+    static_files, terminal, vendors, wall, watch, works,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -57,6 +57,8 @@ routes! {
     post "/account/passkeys/challenge" => passkeys::challenge_to_add,
     post "/account/passkeys/again" => passkeys::challenge_again,
     post "/account/passkeys/{id}/remove" => passkeys::remove,
+    post "/account/ssh-keys" => ssh_keys::add,
+    post "/account/ssh-keys/remove" => ssh_keys::remove,
     get "/sign-ins" => account::sign_ins,
     post "/sign-ins/{id}/end" => account::end_others,
     get "/join" => join::page,
@@ -114,6 +116,7 @@ routes! {
     post "/people/{id}/change" => person_forms::change,
     post "/people/{id}/switch" => people::switch,
     post "/people/{id}/reset-factors" => people::reset_factors,
+    post "/people/{id}/remove-key" => ssh_keys::remove_others,
     post "/people/{id}/unlock" => people::unlock,
     post "/people/{id}/end-sign-in" => people::end_sign_in,
     get "/vendors" => lists::vendors,

@@ -90,7 +90,9 @@ impl Fields {
             let secret = name.starts_with("password") || name.starts_with("passkey_");
             secret || ["private_key", "code", "token"].contains(&name)
         };
-        self.0.iter().filter(|(name, _)| !dropped(name)).cloned().collect()
+        // A private key that went into the wrong field is one all the same.
+        let kept = |(name, value): &&(String, String)| !dropped(name) && !value.contains("PRIVATE KEY");
+        self.0.iter().filter(kept).cloned().collect()
     }
 }
 
@@ -249,7 +251,7 @@ mod tests {
     fn secrets_are_not_sent_back_and_everything_else_is() {
         let fields = Fields::parse(
             "purpose=%E7%82%B9%E6%A4%9C+1&device=a&device=b&device=&code=123456&password=+x&password_again=+x\
-             &private_key=k&token=t"
+             &private_key=k&token=t&ssh_key=-----BEGIN+PRIVATE+KEY-----"
                 .as_bytes(),
         );
         assert_eq!(fields.one("purpose"), "点検 1");

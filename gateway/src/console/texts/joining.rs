@@ -64,6 +64,14 @@ texts! {
     key_unreadable: "OpenSSHの公開鍵として読めません。「ssh-ed25519 AAAA…」のような.pubファイルの1行を貼り付けてください。", "This is no OpenSSH public key: paste the line of the .pub file, such as ssh-ed25519 AAAA…";
     key_private: "これは秘密鍵です。登録していません。.pubファイル（公開鍵）を貼り付けてください。", "This is a private key, and was not taken. Paste the .pub file, which is the public one.";
     key_taken: "この鍵はすでに登録されています。ほかの人と同じ鍵は使えません。", "This key is registered already; two people never share one.";
+    keys_too_many: "鍵が多すぎます。使わないものを削除してください。", "There are too many keys: remove one that you do not use.";
+    keys: "SSH公開鍵", "SSH keys";
+    keys_lead: "sshで接続するときに使う鍵です。手元を離れた鍵は、ここで削除すると直ちに使えなくなります。", "The keys that you connect with by ssh. One that is out of your hands is useless from the moment that you remove it here.";
+    no_keys: "登録された鍵はありません。", "You have none yet.";
+    comment: "コメント", "Comment";
+    fingerprint: "指紋", "Fingerprint";
+    add_key: "鍵を登録する", "Add the key";
+    remove_key: "削除する", "Remove";
     key_missing: "SSH公開鍵を入力してください。", "Give an SSH public key.";
 
     enrolled: "登録しました", "You are enrolled";
