@@ -36,6 +36,7 @@ mod sign_in;
 mod ssh_keys;
 mod static_files;
 mod stream;
+mod system;
 mod terminal;
 mod texts;
 mod upload;

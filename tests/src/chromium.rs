@@ -85,6 +85,7 @@ pub fn look_at_the_console(hospital: &Hospital, shots: Option<&Path>) -> Result<
             page("h-sessions", "/sessions"),
             page("h-locks", "/locks"),
             page("h-mails", "/mails"),
+            page("h-system", "/system"),
             page("h-people", "/people"),
             page("h-vendors", "/vendors"),
             page("h-devices", "/devices"),

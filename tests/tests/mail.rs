@@ -199,6 +199,8 @@ fn what_a_server_refuses_is_given_up_and_what_it_puts_off_waits_alone() -> Resul
     ensure!(row("gone1").contains("断念") && row("gone1").contains("unknown here"), "{page}");
     ensure!(row("later1").contains("再送待ち") && row(NEWCOMER).contains("送信済み"), "{page}");
     ensure!(page.contains("送信を断念したメールがあります"), "{page}");
+    let system = browser.get("/system")?.body;
+    ensure!(system.contains("送信を断念したメールがあります") && system.contains("改ざん検知ログ"), "{system}");
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use super::{
     Console, account, acts, calendar, credentials, device_forms, devices, evidence, guard, host_keys, invite, join,
     lists, locks, mails, my_devices, passkeys, people, person_forms, request, sessions, sign_in, ssh_keys,
-    static_files, terminal, vendors, wall, watch, works,
+    static_files, system, terminal, vendors, wall, watch, works,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -107,6 +107,7 @@ routes! {
     get "/locks" => locks::locks,
     post "/locks" => locks::set,
     post "/locks/{id}/lift" => locks::lift,
+    get "/system" => system::system,
     get "/mails" => mails::mails,
     get "/people" => lists::people,
     get "/people/_new" => person_forms::new,

@@ -33,6 +33,7 @@ pub mod evidence;
 pub mod joining;
 pub mod mails;
 pub mod passkeys;
+pub mod system;
 pub mod terminal;
 
 impl Texts {
@@ -54,6 +55,7 @@ impl Texts {
             ("/locks", self.locks),
             ("/mails", self.mails),
             ("/sign-ins", self.all_sign_ins),
+            ("/system", self.system),
             ("/account", self.account),
         ]
     }
@@ -62,6 +64,7 @@ impl Texts {
 texts! {
     product: "関守", "Sekimori";
     mails: "通知メール", "Mail";
+    system: "稼働状況", "System";
     skip: "本文へ移動", "Skip to content";
     navigation: "メニュー", "Menu";
     other_language: "English", "日本語";
@@ -332,6 +335,7 @@ mod tests {
             joining::ALL,
             mails::ALL,
             passkeys::ALL,
+            system::ALL,
             terminal::ALL,
         ];
         for (key, ja, en) in of_pages.into_iter().chain([ALL]).flatten() {
