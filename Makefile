@@ -27,12 +27,13 @@ lint:
 	sh tests/advisories.sh
 	sh tests/house-rules.sh
 
-# What passing through costs, beside ProxyJump in the same run; then the log and the recordings. A quarter of an hour
-# after the release build.
+# What passing through costs, beside ProxyJump in the same run; then the console with years behind it, the log
+# and the recordings. Half an hour after the release build.
 bench:
 	sh tests/setup.sh test
 	cargo build --locked --release -p sekimori
 	cargo run --locked --release -p sekimori-tests --example bench
+	cargo run --locked --release -p sekimori-tests --example console_bench
 	rm -rf target/bench && mkdir -p target/bench
 	cargo run --locked --release --example log_speed -- target/bench
 	cargo run --locked --release --example recording_speed -- target/bench $(firstword $(wildcard /usr/lib/*/faketime/libfaketimeMT.so.1))

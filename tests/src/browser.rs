@@ -63,6 +63,12 @@ impl Browser {
         self
     }
 
+    /// Where its cookies lie, as curl writes them.
+    #[must_use]
+    pub fn jar(&self) -> PathBuf {
+        self.folder.path().join("jar")
+    }
+
     /// Asks for a page.
     ///
     /// # Errors

@@ -53,6 +53,18 @@ impl Footprint {
 }
 
 impl Gateway {
+    /// Processor seconds that it has used so far, in user and system mode (proc(5)).
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn processor_seconds(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
+        let fields: Vec<&str> = stat.rsplit(')').next().context("no fields")?.split_whitespace().collect();
+        // The fields after the name begin with the third: utime is the 14th, stime the 15th, in hundredths of a second.
+        let ticks = |field: usize| -> Result<f64> { Ok(fields.get(field - 3).context("too few fields")?.parse()?) };
+        Ok((ticks(14)? + ticks(15)?) / 100.0)
+    }
+
     /// What it holds now.
     ///
     /// # Errors

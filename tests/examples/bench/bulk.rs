@@ -106,12 +106,12 @@ impl Stage {
         let ssh = Running::new(ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
         drop(connected(local)?);
         let mut rates = Vec::new();
-        let before = self.gateway_cpu()?;
+        let before = self.hospital.gateway.processor_seconds()?;
         for _ in 0..load.runs {
             let stream = connected(local)?;
             rates.push(f64::from(load.mebibytes) / seconds(|| talk(stream))?);
         }
-        let cpu = (self.gateway_cpu()? - before) / load.gibibytes();
+        let cpu = (self.hospital.gateway.processor_seconds()? - before) / load.gibibytes();
         drop(ssh);
         Ok(Rate { mebibytes: median(rates)?, cpu, sealing: self.sealed()? / load.gibibytes() })
     }
@@ -121,9 +121,9 @@ impl Stage {
         self.sealed()?;
         let (mut cpu, mut sealing, mut rates) = (0.0, 0.0, Vec::new());
         for _ in 0..load.runs {
-            let before = self.gateway_cpu()?;
+            let before = self.hospital.gateway.processor_seconds()?;
             rates.push(f64::from(load.mebibytes) / (seconds(&carry)? - connecting));
-            cpu += self.gateway_cpu()? - before;
+            cpu += self.hospital.gateway.processor_seconds()? - before;
             sealing += self.sealed()?;
         }
         let gibibytes = load.gibibytes();
@@ -132,12 +132,12 @@ impl Stage {
 
     /// Waits until all that was recorded is sealed; returns the processor seconds that the gateway takes for it.
     fn sealed(&self) -> Result<f64> {
-        let (before, end) = (self.gateway_cpu()?, Instant::now() + LIMIT);
+        let (before, end) = (self.hospital.gateway.processor_seconds()?, Instant::now() + LIMIT);
         while self.hospital.recording_folders()?.iter().any(|path| path.is_dir()) {
             ensure!(Instant::now() < end, "recordings are not sealed");
             thread::sleep(Duration::from_millis(100));
         }
-        Ok(self.gateway_cpu()? - before)
+        Ok(self.hospital.gateway.processor_seconds()? - before)
     }
 }
 

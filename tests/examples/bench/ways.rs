@@ -101,15 +101,6 @@ impl Stage {
         command
     }
 
-    /// Processor seconds that the gateway has used so far, in user and system mode (proc(5)).
-    pub fn gateway_cpu(&self) -> Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.hospital.gateway.id()))?;
-        let fields: Vec<&str> = stat.rsplit(')').next().context("no fields")?.split_whitespace().collect();
-        // The fields after the name begin with the third: utime is the 14th, stime the 15th, in hundredths of a second.
-        let ticks = |field: usize| -> Result<f64> { Ok(fields.get(field - 3).context("too few fields")?.parse()?) };
-        Ok((ticks(14)? + ticks(15)?) / 100.0)
-    }
-
     /// Seconds that connecting and one `true` take, this way: not part of any throughput.
     pub fn connecting(&self, way: Way) -> Result<f64> {
         let mut seconds = Vec::new();
