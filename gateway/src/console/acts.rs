@@ -120,8 +120,8 @@ impl From<WorkFault> for Fault {
             WorkFault::Store(fault) => fault.into(),
             WorkFault::Policy(fault) => fault.into(),
             // Whether another vendor's person is there is not theirs to know.
-            WorkFault::OfAnotherVendor { person, .. } => Self::Work(work::no_person(&person)),
-            other => Self::Work(other),
+            WorkFault::OfAnotherVendor { person, .. } => Self::Work(Box::new(work::no_person(&person))),
+            other => Self::Work(Box::new(other)),
         }
     }
 }

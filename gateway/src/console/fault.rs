@@ -51,10 +51,10 @@ pub enum Fault {
     Conflict(String),
     /// The rules of work and windows do not allow it.
     #[error(transparent)]
-    Policy(PolicyError),
+    Policy(Box<PolicyError>),
     /// Something that work names is not there, or cannot be asked for.
     #[error(transparent)]
-    Work(WorkFault),
+    Work(Box<WorkFault>),
     /// What was to be registered cannot be, or not by this person.
     #[error(transparent)]
     Registry(RegistryFault),
@@ -114,7 +114,7 @@ impl From<PolicyError> for Fault {
     fn from(fault: PolicyError) -> Self {
         match fault {
             PolicyError::Refused(refusal) => Self::Refused(refusal),
-            other => Self::Policy(other),
+            other => Self::Policy(Box::new(other)),
         }
     }
 }
@@ -154,17 +154,19 @@ pub fn answer(fault: &Fault, request: &Request) -> Response {
         Fault::Elsewhere => (StatusCode::FORBIDDEN, t.elsewhere, t.elsewhere_text, String::new()),
         Fault::Invalid(why) => (StatusCode::UNPROCESSABLE_ENTITY, t.invalid, t.invalid_text, why.clone()),
         Fault::Conflict(why) => (StatusCode::CONFLICT, t.conflict, t.conflict_text, why.clone()),
-        Fault::Policy(why @ PolicyError::WrongState { .. }) => {
-            (StatusCode::CONFLICT, t.conflict, t.conflict_text, why.sentence(request.language))
-        }
         Fault::Policy(why) => {
-            (StatusCode::UNPROCESSABLE_ENTITY, t.invalid, t.invalid_text, why.sentence(request.language))
-        }
-        Fault::Work(why @ WorkFault::Busy) => {
-            (StatusCode::CONFLICT, t.conflict, t.conflict_text, why.sentence(request.language))
+            let (status, title, text) = match **why {
+                PolicyError::WrongState { .. } => (StatusCode::CONFLICT, t.conflict, t.conflict_text),
+                _ => (StatusCode::UNPROCESSABLE_ENTITY, t.invalid, t.invalid_text),
+            };
+            (status, title, text, why.sentence(request.language))
         }
         Fault::Work(why) => {
-            (StatusCode::UNPROCESSABLE_ENTITY, t.invalid, t.invalid_text, why.sentence(request.language))
+            let (status, title, text) = match **why {
+                WorkFault::Busy => (StatusCode::CONFLICT, t.conflict, t.conflict_text),
+                _ => (StatusCode::UNPROCESSABLE_ENTITY, t.invalid, t.invalid_text),
+            };
+            (status, title, text, why.sentence(request.language))
         }
         Fault::Registry(RegistryFault::Flaws(flaws)) => {
             let sentences: Vec<_> = flaws.iter().map(|flaw| flaw.problem.sentence(request.language)).collect();

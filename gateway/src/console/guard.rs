@@ -243,7 +243,7 @@ async fn with_files(
     let Ok(Ok(room)) = room else { return Err(Fault::TooMuch) };
     let read = tokio::time::timeout(upload::TIME, upload::read(kind(headers), body, keep)).await;
     let (fields, files) = read.map_err(|_| Fault::TooMuch)??;
-    Ok((fields, Uploads { files, room: Some(room) }))
+    Ok((fields, Uploads { files, _room: Some(room) }))
 }
 
 async fn form(headers: &HeaderMap, body: Body) -> Result<Fields, Fault> {

@@ -354,5 +354,5 @@ fn key(typed: &str, needed: bool, j: &'static Texts) -> Result<Option<(String, S
     if typed.is_empty() && !needed {
         return Ok(None);
     }
-    ssh_keys::typed(typed, j).map(Some)
+    super::ssh_keys::typed(typed, j).map(Some)
 }

@@ -45,7 +45,7 @@ pub struct Uploads {
     /// In the order in which they were sent.
     pub files: Vec<Upload>,
     /// Given back when the request is over.
-    pub room: Option<OwnedSemaphorePermit>,
+    pub _room: Option<OwnedSemaphorePermit>,
 }
 
 /// Reads a form with files. Without `keep`, the files' bytes are dropped as they come.

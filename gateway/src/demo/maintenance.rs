@@ -59,7 +59,7 @@ impl Maintenance {
     }
 
     async fn play(&self) -> anyhow::Result<()> {
-        let mut connection = self.signed_in().await?;
+        let connection = self.signed_in().await?;
         let mut channel = connection.channel_open_session().await?;
         channel.request_pty(false, "xterm-256color", 100, 30, 0, 0, &[]).await?;
         channel.request_shell(false).await?;

@@ -224,7 +224,13 @@ impl Work {
             ));
         }
         if until > self.planned_end(occurrence.from) + TimeDelta::hours(LONGEST_EXTENSION_HOURS) {
-            return Err(self.invalid(verb, "24 hours past the planned end are the most: apply for new work"));
+            return Err(self.invalid(
+                verb,
+                Words::new(
+                    "延長は予定の終了から24時間までです。新しい作業として申請してください",
+                    "24 hours past the planned end are the most: apply for new work",
+                ),
+            ));
         }
         let extended = Period { from: occurrence.from, until };
         match &mut self.stage {

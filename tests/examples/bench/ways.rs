@@ -1,6 +1,6 @@
 //! The three ways to the same sshd: straight, by OpenSSH's ProxyJump through a second sshd, and through the gateway.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use sekimori_tests::{DEVICE, Database, Hospital, Running, Sshd, Surroundings, Window, free_port, run};
 use std::fs;
 use std::path::PathBuf;
