@@ -106,7 +106,7 @@ pub fn look_at_the_console(hospital: &Hospital, shots: Option<&Path>) -> Result<
     ] });
     let plan =
         json!({ "url": hospital.gateway.demo.console.url, "shots": shots, "people": [nobody, vendor, hall, desk] });
-    report("look.mjs", &plan, Duration::from_secs(220))
+    report("look.mjs", &plan, Duration::from_secs(290))
 }
 
 /// The administrator's pages and forms; some are filled in and sent first, as a third entry says (see `look.mjs`).
