@@ -15,6 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,24 @@ const CONNECTION: Duration = Duration::from_secs(60);
 const QUESTION: Duration = Duration::from_secs(20);
 /// The most bytes of an answer that are read.
 const ANSWER_BYTES: usize = 64 << 10;
+
+/// A text as a part of an address, all but the unreserved characters as `%XX` (RFC 3986, section 2.3); slashes of a path
+/// stay. So names stand in headers as well (RFC 8187).
+#[must_use]
+pub fn encoded(text: &str, is_path: bool) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            b'/' if is_path => encoded.push('/'),
+            _ => {
+                // A String takes everything.
+                let _ = write!(encoded, "%{byte:02X}");
+            }
+        }
+    }
+    encoded
+}
 
 /// An answer whose body is in memory.
 pub type Answer = Response<Full<Bytes>>;

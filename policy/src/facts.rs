@@ -272,6 +272,16 @@ pub struct Attestation {
     pub note: String,
 }
 
+impl Attestation {
+    /// Of what one person has given, the word that counts: the newest, if it is whole and has not expired. An earlier one
+    /// counts no longer, however long it was to.
+    #[must_use]
+    pub fn in_force(given: &[Self], now: DateTime<Utc>) -> Option<&Self> {
+        let newest = given.iter().filter(|one| one.made_at <= now).max_by_key(|one| one.made_at);
+        newest.filter(|one| one.patched && one.scanned && one.expires_at > now)
+    }
+}
+
 /// Whom an incident lock (非常時遮断) keeps out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -348,6 +358,7 @@ pub struct Facts {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use chrono::TimeDelta;
 
     #[test]
     fn a_channel_has_one_spelling() {
@@ -363,5 +374,30 @@ mod tests {
     fn a_mapped_address_is_its_ipv4() {
         let mapped: IpAddr = "::ffff:192.0.2.7".parse().unwrap();
         assert_eq!(Source::from(mapped).to_string(), "192.0.2.7");
+    }
+
+    #[test]
+    fn only_the_newest_word_on_a_terminal_counts() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let given = |made: i64, days: i64, whole: bool| Attestation {
+            person: "eng1".parse().unwrap(),
+            made_at: now + TimeDelta::days(made),
+            expires_at: now + TimeDelta::days(days),
+            patched: true,
+            scanned: whole,
+            note: String::new(),
+        };
+        let good = given(-3, 20, true);
+        for (newer, counts) in [
+            (given(-1, 10, true), Some(10)),
+            (given(-1, 10, false), None),
+            (given(-1, 0, true), None),
+            (given(1, 10, false), Some(20)),
+        ] {
+            let given = [good.clone(), newer];
+            let found = Attestation::in_force(&given, now).map(|one| (one.expires_at - now).num_days());
+            assert_eq!(found, counts, "{given:?}");
+        }
+        assert_eq!(Attestation::in_force(&[], now), None);
     }
 }

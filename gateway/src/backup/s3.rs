@@ -4,8 +4,6 @@
 mod sign;
 pub mod xml;
 
-pub use sign::encoded;
-
 use crate::config;
 use crate::web;
 use anyhow::Context as _;

@@ -6,16 +6,17 @@ use super::texts::evidence::Texts;
 use super::upload::{self, Format, Upload};
 use super::visit::{Request, Visit};
 use crate::store::{Evidence, NewEvidence};
-use aws_lc_rs::digest::{SHA256, digest};
+use crate::web::encoded;
 use axum::extract::Path;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use chrono::{TimeDelta, Utc};
 use sekimori_audit::event::{Event, Kind};
+use sekimori_audit::log::sha256;
 use sekimori_policy::authority::Act;
+use sekimori_policy::facts::Attestation;
 use sekimori_policy::id::PersonId;
 use serde_json::json;
-use std::fmt::Write as _;
 use uuid::Uuid;
 
 /// The most bytes that a person brings in a day.
@@ -67,16 +68,15 @@ pub async fn terminals<'a>(
     let mut terminals = Vec::new();
     for person in persons {
         let given = store.attestations(person).await?;
-        let counts = given.into_iter().filter(|one| one.patched && one.scanned && one.expires_at > now);
-        let last = counts.max_by_key(|one| one.made_at);
-        let files = match &last {
+        let last = Attestation::in_force(&given, now);
+        let files = match last {
             Some(last) => store.evidence_of(person, last.made_at).await?,
             None => Vec::new(),
         };
         terminals.push(Terminal {
             person: person.to_string(),
-            until: last.as_ref().map(|last| visit.show(last.expires_at)),
-            note: last.map_or_else(String::new, |last| last.note),
+            until: last.map(|last| visit.show(last.expires_at)),
+            note: last.map_or_else(String::new, |last| last.note.clone()),
             files: files.into_iter().map(File::from).collect(),
         });
     }
@@ -105,7 +105,7 @@ pub async fn brought(visit: &Request) -> Result<Vec<NewEvidence>, Fault> {
         brought.push(NewEvidence {
             name: upload::file_name(&file.name, format),
             format: format.name(),
-            sha256: sha256(bytes),
+            sha256: sha256(bytes).hex(),
             bytes: bytes.clone(),
         });
     }
@@ -116,15 +116,6 @@ pub async fn brought(visit: &Request) -> Result<Vec<NewEvidence>, Fault> {
         return Err(Fault::Invalid(x.enough_today.to_owned()));
     }
     Ok(brought)
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for byte in digest(&SHA256, bytes).as_ref() {
-        // Writing to a text does not fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// `GET /evidence/{id}`: a vendor's people take what their own vendor's brought, the hospital's all.
@@ -138,7 +129,7 @@ pub async fn take(visit: Visit, Path(id): Path<String>) -> Result<Response, Faul
         Some(_) => return Err(Fault::NotFound),
         None => drop(visit.authority(Act::ReadLog)?),
     }
-    if sha256(&bytes) != kept.sha256 {
+    if sha256(&bytes).hex() != kept.sha256 {
         return Err(Fault::Failed(format!("evidence {id} is not what was brought: its SHA-256 differs")));
     }
     let event = Event {
@@ -149,20 +140,7 @@ pub async fn take(visit: Visit, Path(id): Path<String>) -> Result<Response, Faul
     store.record(event).await?;
     let headers = [
         (CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (CONTENT_DISPOSITION, format!("attachment; filename*=UTF-8''{}", encoded(&kept.name))),
+        (CONTENT_DISPOSITION, format!("attachment; filename*=UTF-8''{}", encoded(&kept.name, false))),
     ];
     Ok((headers, bytes.to_vec()).into_response())
-}
-
-/// A name as RFC 8187 writes it.
-fn encoded(name: &str) -> String {
-    let mut text = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b".-_".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    text
 }

@@ -232,18 +232,21 @@ fn is_plain(headers: &HeaderMap) -> bool {
     kind(headers).split(';').next().map(str::trim) == Some("application/x-www-form-urlencoded")
 }
 
-/// A form with files, when it is its turn: the files of many at once do not fit into memory.
+/// A form with files, when it is its turn: the files of many at once do not fit into memory. Whoever may not send it takes
+/// nobody's turn, and their files are kept nowhere.
 async fn with_files(
     console: &Console,
     headers: &HeaderMap,
     body: Body,
     keep: bool,
 ) -> Result<(Fields, Uploads), Fault> {
-    let room = tokio::time::timeout(upload::TIME, console.uploads.clone().acquire_owned()).await;
-    let Ok(Ok(room)) = room else { return Err(Fault::TooMuch) };
-    let read = tokio::time::timeout(upload::TIME, upload::read(kind(headers), body, keep)).await;
-    let (fields, files) = read.map_err(|_| Fault::TooMuch)??;
-    Ok((fields, Uploads { files, _room: Some(room) }))
+    let time = if keep { upload::TIME } else { FORM_TIME };
+    let read = async {
+        let room = if keep { console.uploads.clone().acquire_owned().await.ok() } else { None };
+        let (fields, files) = upload::read(kind(headers), body, keep && room.is_some()).await?;
+        Ok((fields, Uploads { files, _room: room }))
+    };
+    tokio::time::timeout(time, read).await.map_err(|_| Fault::TooMuch)?
 }
 
 async fn form(headers: &HeaderMap, body: Body) -> Result<Fields, Fault> {

@@ -128,8 +128,7 @@ async fn card(visit: &Request, id: &DeviceId, works: &[&Work]) -> Result<Option<
 async fn attested(visit: &Request, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Fault> {
     let person = &visit.signed_in()?.person.id;
     let given = visit.console.gate.store.attestations(person).await?;
-    let good = given.iter().filter(|one| one.patched && one.scanned && one.expires_at > now);
-    Ok(good.map(|one| one.expires_at).max())
+    Ok(Attestation::in_force(&given, now).map(|last| last.expires_at))
 }
 
 #[derive(Template)]

@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{TimeDelta, Utc};
 use sekimori_audit::event::{Event, Kind};
 use sekimori_policy::authority::Act;
-use sekimori_policy::facts::{Language, Person, Status};
+use sekimori_policy::facts::{Attestation, Language, Person, Status};
 use sekimori_policy::id::PersonId;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -76,9 +76,7 @@ pub async fn show(visit: Visit, Path(id): Path<String>) -> Result<Response, Faul
     visit.authority(Act::ReadLog)?;
     let person = known(&visit, &id).await?;
     let store = &visit.console.gate.store;
-    let now = Utc::now();
     let given = store.attestations(&person.id).await?;
-    let good = given.iter().filter(|one| one.patched && one.scanned && one.expires_at > now);
     let roles: Vec<_> = person.roles.iter().map(|role| role.label(visit.language)).collect();
     let factors = store.factors_listing(&person.id).await?;
     page::shown(&PersonPage {
@@ -96,7 +94,7 @@ pub async fn show(visit: Visit, Path(id): Path<String>) -> Result<Response, Faul
         },
         mail: person.mail.as_ref().map(ToString::to_string),
         sources: person.sources.iter().map(ToString::to_string).collect(),
-        attested: good.map(|one| one.expires_at).max().map(|until| visit.show(until)),
+        attested: Attestation::in_force(&given, Utc::now()).map(|last| visit.show(last.expires_at)),
         password: factors.password,
         totp: factors.totp,
         keys: store.keys(&person.id).await?.into_iter().map(|key| key.fingerprint).collect(),

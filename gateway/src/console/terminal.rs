@@ -16,6 +16,7 @@ use super::texts::terminal::Texts;
 use super::visit::{Request, Visit};
 use crate::session::Caller;
 use crate::ssh::texts;
+use crate::web::encoded;
 use askama::Template;
 use axum::Extension;
 use axum::extract::Path;
@@ -26,7 +27,6 @@ use axum::response::Response;
 use chrono::Utc;
 use sekimori_policy::decide::{Decision, decide};
 use sekimori_policy::facts::{Channel, Factors};
-use std::fmt::Write as _;
 use tickets::Target;
 
 #[derive(Template)]
@@ -99,16 +99,7 @@ fn target((device, account): (String, String)) -> Result<Target, Fault> {
 /// Where a person's terminal at a device is.
 #[must_use]
 pub fn address(device: &str, account: &str) -> String {
-    let mut address = format!("/terminal/{device}/");
-    for byte in account.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            address.push(char::from(byte));
-        } else {
-            // A String takes everything.
-            let _ = write!(address, "%{byte:02X}");
-        }
-    }
-    address
+    format!("/terminal/{device}/{}", encoded(account, false))
 }
 
 /// Whoever has signed in here, as one who opens sessions: the factors are as old as the sign-in, and end with it.

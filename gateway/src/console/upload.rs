@@ -5,6 +5,7 @@ use super::fault::Fault;
 use super::visit::Fields;
 use crate::registry::typed::acts;
 use axum::body::Body;
+use bytes::Bytes;
 use encoding_rs::{SHIFT_JIS, UTF_8, UTF_16LE};
 use multer::{Constraints, Multipart, SizeLimit};
 use std::time::Duration;
@@ -25,8 +26,12 @@ pub const TIME: Duration = Duration::from_secs(120);
 const BYTES: u64 = 60 << 20;
 /// The most bytes of the fields that are no files.
 const FIELD_BYTES: usize = 64 << 10;
+/// The most parts of a form: what is in none of them takes memory as well.
+const PARTS: usize = 64;
 /// The most characters of a file's name.
 const NAME: usize = 100;
+/// And of the name that it was sent with.
+const SENT_NAME: usize = 500;
 
 /// The field that names each file that was sent: a form that is shown once more has lost the files themselves.
 pub const SENT: &str = "file_sent";
@@ -36,7 +41,7 @@ pub struct Upload {
     /// The name that it was sent with.
     pub name: String,
     /// What is in it; `None`: too much, or too many files.
-    pub bytes: Option<Vec<u8>>,
+    pub bytes: Option<Bytes>,
 }
 
 /// The files of a form, and the room that they take.
@@ -58,8 +63,11 @@ pub async fn read(kind: &str, body: Body, keep: bool) -> Result<(Fields, Vec<Upl
     let mut parts = Multipart::with_constraints(body.into_data_stream(), boundary, limits);
     let (mut fields, mut files, mut room) = (Vec::new(), Vec::new(), FIELD_BYTES);
     while let Some(mut part) = parts.next_field().await.map_err(broken)? {
+        if fields.len() == PARTS {
+            return Err(Fault::TooMuch);
+        }
         let name = part.name().unwrap_or_default().to_owned();
-        let file = part.file_name().map(str::to_owned);
+        let file = part.file_name().map(|name| name.chars().take(SENT_NAME).collect::<String>());
         let most = match file {
             None => room,
             Some(_) if keep && files.len() < FILES => FILE_BYTES,
@@ -77,7 +85,7 @@ pub async fn read(kind: &str, body: Body, keep: bool) -> Result<(Fields, Vec<Upl
             (Some(file), bytes) if file.is_empty() => drop(bytes),
             (Some(file), bytes) => {
                 fields.push((SENT.to_owned(), file.clone()));
-                files.push(Upload { name: file, bytes });
+                files.push(Upload { name: file, bytes: bytes.map(Bytes::from) });
             }
             (None, None) => return Err(Fault::TooMuch),
             (None, Some(bytes)) => {
@@ -239,6 +247,8 @@ mod tests {
     async fn a_form_that_is_none_or_has_no_end_is_refused() {
         let words = vec![b'a'; FIELD_BYTES + 1];
         assert!(matches!(sent(&[("note", None, &words)], true).await, Err(Fault::TooMuch)));
+        assert!(sent(&[("", None, &b""[..]); PARTS], true).await.is_ok());
+        assert!(matches!(sent(&[("", None, &b""[..]); PARTS + 1], true).await, Err(Fault::TooMuch)));
         let cut = || Body::from("--limit\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb");
         assert!(matches!(read("multipart/form-data; boundary=limit", cut(), true).await, Err(Fault::Elsewhere)));
         assert!(matches!(read("multipart/form-data", cut(), true).await, Err(Fault::Elsewhere)));

@@ -91,7 +91,7 @@ impl Fields {
             secret || ["private_key", "code", "token"].contains(&name)
         };
         // A private key that went into the wrong field is one all the same.
-        let kept = |(name, value): &&(String, String)| !dropped(name) && !value.contains("PRIVATE KEY");
+        let kept = |(name, value): &&(String, String)| !dropped(name) && !value.contains("PRIVATE KEY-----");
         self.0.iter().filter(kept).cloned().collect()
     }
 }

@@ -5,6 +5,7 @@ use super::Store;
 use super::change::Change;
 use super::db::{Row, args};
 use super::error::StoreError;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use sekimori_policy::facts::Attestation;
 use sekimori_policy::id::PersonId;
@@ -20,7 +21,7 @@ pub struct NewEvidence {
     /// SHA-256, in hexadecimal.
     pub sha256: String,
     /// What is in it.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
 }
 
 /// What may be told of a file that is kept.

@@ -1,12 +1,12 @@
 //! AWS Signature Version 4 in the headers of a request, as every S3-compatible store demands it (AWS, "Signature Calculations
 //! for the Authorization Header: Transferring Payload in a Single Chunk"). The body is signed by its hash.
 
+use crate::web::encoded;
 use aws_lc_rs::hmac;
 use chrono::{DateTime, Utc};
 use sekimori_audit::hex;
 use sekimori_audit::log::sha256;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use zeroize::Zeroizing;
 
 /// A pair of keys of the store.
@@ -68,22 +68,6 @@ pub fn query(parts: &[(&str, &str)]) -> String {
         parts.iter().map(|(name, value)| format!("{}={}", encoded(name, false), encoded(value, false))).collect();
     parts.sort();
     parts.join("&")
-}
-
-/// A text as a part of an address: in it, slashes of a path stay.
-#[must_use]
-pub fn encoded(text: &str, is_path: bool) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
-            b'/' if is_path => encoded.push('/'),
-            _ => {
-                let _ = write!(encoded, "%{byte:02X}");
-            }
-        }
-    }
-    encoded
 }
 
 fn mac(key: &[u8], text: &str) -> hmac::Tag {

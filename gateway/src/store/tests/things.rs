@@ -50,7 +50,7 @@ pub async fn evidence_is_kept_sealed_with_its_attestation(bed: Bed) {
         name: name.to_owned(),
         format: "text",
         sha256: "00".repeat(32),
-        bytes: bytes.to_vec(),
+        bytes: bytes.to_vec().into(),
     };
     let attestation = Attestation {
         person: "eng1".parse().unwrap(),
